@@ -1,0 +1,1 @@
+"""The outside world: executors, lake, blobs. Imports schemas only."""

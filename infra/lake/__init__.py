@@ -1,0 +1,1 @@
+"""Delta tables, completions and their one committer."""

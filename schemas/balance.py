@@ -1,0 +1,77 @@
+"""The balance sheet of a run: every input is accounted for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from schemas.errors import BalanceError
+
+
+@dataclass(slots=True)
+class StageTime:
+    """`seconds` is actor time summed over the pool; `items` what it answered."""
+
+    items: int = 0
+    seconds: float = 0.0
+    wait_seconds: float = 0.0
+    setup_seconds: float = 0.0
+    restarts: int = 0
+
+
+@dataclass(slots=True)
+class Balance:
+    """found = indexed + unchanged + duplicate + rejected, and units = vectors + reused + rejected per space.
+
+    Attributes:
+        found: Files listed.
+        indexed: Decoded, embedded and committed in this run.
+        unchanged: Known from before, nothing to do.
+        duplicate: Same content as another path.
+        rejected: By code.
+        gone: Known before and no longer there; hidden from the next snapshot.
+        units: New units by partition.
+        vectors: New vectors by ``partition @ space``.
+        reused: Units whose content had a vector already, by ``partition @ space``.
+        unit_rejects: Units (or parts of files) lost while their file came through, by code.
+        stages: Time and items by stage.
+        seconds: Wall time of the run.
+        peak_memory_bytes: Of the process tree (proportional set size where the system tells it).
+    """
+
+    found: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    gone: int = 0
+    units: dict[str, int] = field(default_factory=dict)
+    vectors: dict[str, int] = field(default_factory=dict)
+    reused: dict[str, int] = field(default_factory=dict)
+    unit_rejects: dict[str, int] = field(default_factory=dict)
+    stages: dict[str, StageTime] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def rejected_total(self) -> int:
+        """Rejected files over all codes."""
+        return sum(self.rejected.values())
+
+    def check(self) -> None:
+        """Raise unless every file found has an outcome.
+
+        Raises:
+            BalanceError: The message has the sum that does not hold.
+        """
+        outcomes = self.indexed + self.unchanged + self.duplicate + self.rejected_total
+        if self.found != outcomes:
+            raise BalanceError(
+                f"{self.found} files found, but {outcomes} accounted for ({self.indexed} indexed,"
+                f" {self.unchanged} unchanged, {self.duplicate} duplicate,"
+                f" {self.rejected_total} rejected): this is a bug in gristmill, please report it"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)

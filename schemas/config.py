@@ -1,0 +1,116 @@
+"""Configuration: validated once, where it enters. A TOML file holds any subset of it."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MIB = 1 << 20
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Section):
+    """What one hostile file may cost. Sizes in bytes, times in seconds."""
+
+    file_bytes: int = Field(default=8 << 30, gt=0)
+    decode_timeout_s: float = Field(default=600, gt=0)
+    recognise_timeout_s: float = Field(default=3600, gt=0)
+    decode_memory_bytes: int = Field(default=2048 * _MIB, gt=0)
+    pixels: int = Field(default=200_000_000, gt=0)
+    pages: int = Field(default=10_000, gt=0)
+    text_chars: int = Field(default=200_000_000, gt=0)
+    rows: int = Field(default=1_000_000, gt=0)
+    media_s: float = Field(default=12 * 3600, gt=0)
+    regions_per_page: int = Field(default=20, gt=0)
+
+
+class Segmentation(_Section):
+    """How content is cut into units (the defaults are the table in docs/partitions.md)."""
+
+    paragraph_words: int = Field(default=100, ge=10)
+    document_tokens: int = Field(default=512, ge=32)
+    segment_s: float = Field(default=30.0, gt=0)
+    clip_s: float = Field(default=30.0, gt=0)
+    tail_s: float = Field(default=5.0, ge=0)
+    clip_frames: int = Field(default=16, ge=1)
+    video_frames: int = Field(default=32, ge=1)
+    page_dpi: int = Field(default=144, ge=36, le=600)
+
+
+class Recognition(_Section):
+    """Which recognisers run."""
+
+    ocr: bool = True
+    speech: bool = True
+    sound_tags: bool = True
+
+
+class Engine(_Section):
+    """Where it runs. `workers` actors per pool; 0 means one per CPU core."""
+
+    workers: int = Field(default=0, ge=0)
+    decode_recycle_items: int = Field(default=500, ge=0)
+    bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
+    commit_rows: int = Field(default=20_000, gt=0)
+    commit_interval_s: float = Field(default=15.0, gt=0)
+    max_reject_share: float = Field(default=1.0, ge=0, le=1)
+
+
+class Indexing(_Section):
+    """How indices are built and what they must reach before they are published."""
+
+    flat_rows: int = Field(default=20_000, gt=0)
+    sq8_rows: int = Field(default=200_000, gt=0)
+    segment_rows: int = Field(default=100_000, gt=0)
+    recall_at_10: float = Field(default=0.95, ge=0, le=1)
+    recall_queries: int = Field(default=200, gt=0)
+    duplicate_share: float = Field(default=1.0, ge=0, le=1)
+    keep_snapshots: int = Field(default=10, ge=1)
+
+
+class Profile(_Section):
+    """Which spaces are embedded, by registry name."""
+
+    text: str = "minilm"
+    pixels: str = "conse"
+
+
+class Config(_Section):
+    """Everything that can be configured."""
+
+    limits: Limits = Limits()
+    segmentation: Segmentation = Segmentation()
+    recognition: Recognition = Recognition()
+    engine: Engine = Engine()
+    indexing: Indexing = Indexing()
+    profile: Profile = Profile()
+
+    @classmethod
+    def load(cls, path: Path | None) -> Self:
+        """Read a TOML file, or the defaults for None.
+
+        Raises:
+            ConfigError: The file cannot be read or says something that is not allowed; names the key.
+        """
+        if path is None:
+            return cls()
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}"
+                for e in error.errors(include_url=False)
+            ]
+            raise ConfigError(f"{path}: " + "; ".join(lines)) from error

@@ -1,0 +1,134 @@
+"""A space: a named encoder contract. Vectors of two spaces are never compared directly."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from schemas.ids import canonical_json, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+FINGERPRINT_CHARS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceContract:
+    """Everything a vector depends on besides its input.
+
+    Attributes:
+        name: Short name, e.g. ``minilm``.
+        encoder: Registry key of the encoder that fulfils it.
+        model: Model name or package.
+        revision: Pinned version or commit of the model.
+        weights_digest: SHA-256 of the weights file (64 hex characters).
+        dim: Length of a vector.
+        dtype: Compute type of the model (``float32``, ``bfloat16``).
+        input: What a document is: its text, or its pixels.
+        pooling: How token or frame outputs become one vector.
+        normalised: Whether vectors have L2 norm 1 (inner product is then the cosine).
+        query_prompt: Put before a query.
+        document_prompt: Put before a document.
+        max_tokens: Longest text in tokens, special ones included; 0 for pixels.
+        buckets: Padded lengths a text may get, ascending; empty for pixels.
+        batch_tokens: Tokens in one fixed-shape forward pass (rows = batch_tokens // bucket), at least 1 row.
+        batch_frames: Frames in one fixed-shape forward pass; 0 for text.
+        frame_size: Side of a frame in pixels; 0 for text.
+        threads: Compute threads of one encoder process; part of the contract because sums depend on it.
+        backend: ``torch`` or ``onnx``.
+    """
+
+    name: str
+    encoder: str
+    model: str
+    revision: str
+    weights_digest: str
+    dim: int
+    dtype: str
+    input: Literal["text", "pixels"]
+    pooling: str
+    normalised: bool = True
+    query_prompt: str = ""
+    document_prompt: str = ""
+    max_tokens: int = 0
+    buckets: tuple[int, ...] = ()
+    batch_tokens: int = 0
+    batch_frames: int = 0
+    frame_size: int = 0
+    threads: int = 1
+    backend: str = "torch"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SpaceContract:
+        """The inverse of :meth:`as_dict`."""
+        return cls(**{**values, "buckets": tuple(values["buckets"])})
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex characters over all fields."""
+        return digest("space", canonical_json(self.as_dict()))[:FINGERPRINT_CHARS]
+
+    @property
+    def key(self) -> str:
+        """Name on disk and in manifests: ``minilm-0123456789ab``."""
+        return f"{self.name}-{self.fingerprint}"
+
+    def bucket(self, n_tokens: int) -> int:
+        """The shape a text of `n_tokens` is padded to; the last bucket truncates."""
+        return next((b for b in self.buckets if n_tokens <= b), self.buckets[-1])
+
+    def differences(self, other: SpaceContract) -> list[str]:
+        """Readable ``field: ours != theirs`` lines; empty when equal."""
+        ours, theirs = self.as_dict(), other.as_dict()
+        return [f"{k}: {ours[k]!r} != {theirs[k]!r}" for k in ours if ours[k] != theirs[k]]
+
+
+class TextEncoder(Protocol):
+    """Embeds texts. Loads its weights on first use, never at construction."""
+
+    contract: SpaceContract
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as it would be embedded, special tokens and prompt included, before truncation.
+
+        Needs the tokeniser only, never the weights.
+        """
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed documents.
+
+        Returns:
+            float32 [len(texts), dim]; row i does not depend on the other texts.
+        """
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed queries, float32 [len(texts), dim]."""
+
+
+class PixelEncoder(Protocol):
+    """Embeds stacks of frames, and text queries into the same space."""
+
+    contract: SpaceContract
+
+    def encode(self, stacks: Sequence[np.ndarray]) -> np.ndarray:
+        """Embed stacks of frames.
+
+        Args:
+            stacks: uint8 [n_frames, frame_size, frame_size, 3] each; n_frames may differ, at least 1.
+
+        Returns:
+            float32 [len(stacks), dim]; row i does not depend on the other stacks.
+        """
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed text queries into this space, float32 [len(texts), dim]."""
+
+
+Encoder = TextEncoder | PixelEncoder

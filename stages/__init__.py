@@ -1,0 +1,1 @@
+"""Compute: values in, values out. Imports schemas only; no Ray, Prefect or Delta."""

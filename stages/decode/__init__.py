@@ -1,0 +1,1 @@
+"""File to `Content`: one module per kind of file, chosen by what the bytes are."""

@@ -1,0 +1,1 @@
+"""Units to vectors: one module per encoder."""

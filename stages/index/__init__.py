@@ -1,0 +1,1 @@
+"""Vectors to validated index segments, and reading them back."""

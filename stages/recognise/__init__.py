@@ -1,0 +1,1 @@
+"""Reading what was decoded: OCR, speech to text, sound tags."""

@@ -1,0 +1,1 @@
+"""A query to routes, routes to hits, hits to metrics."""

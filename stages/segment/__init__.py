@@ -1,0 +1,1 @@
+"""`Content` to `Unit`s: one module per modality."""
