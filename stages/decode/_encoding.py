@@ -1,0 +1,128 @@
+"""From bytes to text: is it text at all, and in which encoding."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Final
+
+from schemas.errors import CorruptError, EmptyError, LimitError, UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The four-byte marks stand first: UTF-32-LE begins with UTF-16-LE's.
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# As file(1) has it: everything below space but BEL BS HT LF VT FF CR ESC is no text; DEL neither.
+_CONTROL: Final = bytes([*range(7), *range(14, 27), *range(28, 32), 127])
+_CONTROL_SHARE: Final = 0.002  # a log or a mail archive has a few
+_SAMPLE_BYTES: Final = 1 << 16
+_BAD_SHARE: Final = 0.001
+_BYTES_PER_CHAR: Final = 4
+_NON_ASCII_LINES: Final = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
+
+
+def is_text(head: bytes) -> bool:
+    """Whether bytes are text: a byte-order mark, or no NUL and hardly any control characters."""
+    if _mark(head) or _bare_utf16(head):
+        return True
+    controls = len(head) - len(head.translate(None, _CONTROL))
+    return b"\0" not in head and controls <= len(head) * _CONTROL_SHARE
+
+
+def decode_head(head: bytes) -> str:
+    """The beginning of a text, good enough to see which kind it is; never fails."""
+    name, skip = _known_encoding(head)
+    return head[skip:].decode(name or "latin-1", "replace")
+
+
+def read_text(path: Path, limit_chars: int) -> tuple[str, tuple[str, ...]]:
+    r"""Read and decode a text file.
+
+    Newlines become ``\n`` and a byte-order mark goes, as in Python's text mode; offsets count in this text.
+
+    Args:
+        path: The file.
+        limit_chars: `limits.text_chars`.
+
+    Returns:
+        The text, and notes for a person (an encoding other than UTF-8, characters that were lost).
+
+    Raises:
+        UnreadableError: It cannot be opened.
+        EmptyError: It has only white space.
+        LimitError: It has more characters than allowed.
+        CorruptError: No encoding fits.
+    """
+    try:
+        if path.stat().st_size > limit_chars * _BYTES_PER_CHAR:
+            raise LimitError(f"{path} has more characters than limits.text_chars = {limit_chars}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read: {error}") from error
+    text, notes = _decode(data, path)
+    if len(text) > limit_chars:
+        raise LimitError(f"{path} has more characters than limits.text_chars = {limit_chars}")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise EmptyError(f"{path} has only white space")
+    return text, notes
+
+
+def _decode(data: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
+    name, skip = _known_encoding(data)
+    if name is None:
+        name = _guess(data)
+    if name is None:
+        raise CorruptError(f"{path} looks like text, but no encoding fits; save it as UTF-8")
+    text = data[skip:].decode(name, "replace")
+    lost = text.count("\ufffd") - data.count("\ufffd".encode())
+    notes = [] if name == "utf-8" else [f"encoding: {name}"]
+    if lost > 0:
+        notes.append(f"{lost} characters could not be decoded as {name}")
+    return text, tuple(notes)
+
+
+def _known_encoding(data: bytes) -> tuple[str | None, int]:
+    """Encoding by mark or by being valid UTF-8 (but for a few bad bytes), and the bytes of the mark."""
+    mark = _mark(data)
+    if mark:
+        return dict(_MARKS)[mark], len(mark)
+    if bare := _bare_utf16(data):
+        return bare, 0
+    bad = data.decode("utf-8", "replace").count("\ufffd") - data.count("\ufffd".encode())
+    high = len(data) - len(data.translate(None, bytes(range(128, 256))))
+    # A cut or spoilt character among many good ones is damage, not another encoding.
+    return ("utf-8", 0) if bad == 0 or bad * 20 < high else (None, 0)
+
+
+def _mark(data: bytes) -> bytes:
+    return next((mark for mark, _ in _MARKS if data.startswith(mark)), b"")
+
+
+def _bare_utf16(data: bytes) -> str | None:
+    """UTF-16 without a mark, seen from NULs in every other byte of mostly Latin text."""
+    sample = data[: _SAMPLE_BYTES // 2 * 2]
+    half = len(sample) // 2
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if half < 8 or max(even, odd) < half * 0.7 or min(even, odd) > 0:
+        return None
+    return "utf-16-be" if even else "utf-16-le"
+
+
+def _guess(data: bytes) -> str | None:
+    from charset_normalizer import from_bytes
+
+    lines = bytearray()
+    for match in _NON_ASCII_LINES.finditer(data):  # the lines that can tell, not megabytes of ASCII
+        lines += match[0]
+        if len(lines) >= _SAMPLE_BYTES:
+            break
+    best = from_bytes(bytes(lines[:_SAMPLE_BYTES])).best()
+    return None if best is None else best.encoding
