@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from typing import TYPE_CHECKING, Final
+from unicodedata import category
 
 from schemas.errors import CorruptError, EmptyError, LimitError, UnreadableError
 
@@ -23,17 +24,27 @@ _MARKS: Final = (
 _CONTROL: Final = bytes([*range(7), *range(14, 27), *range(28, 32), 127])
 _CONTROL_SHARE: Final = 0.002  # a log or a mail archive has a few
 _SAMPLE_BYTES: Final = 1 << 16
-_BAD_SHARE: Final = 0.001
+_ODD_SHARE: Final = 0.02
 _BYTES_PER_CHAR: Final = 4
+_DECLARATION_BYTES: Final = 4096
 _NON_ASCII_LINES: Final = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
 
 
 def is_text(head: bytes) -> bool:
     """Whether bytes are text: a byte-order mark, or no NUL and hardly any control characters."""
     if _mark(head) or _bare_utf16(head):
-        return True
+        return _odd_share(decode_head(head)) <= _ODD_SHARE
     controls = len(head) - len(head.translate(None, _CONTROL))
     return b"\0" not in head and controls <= len(head) * _CONTROL_SHARE
+
+
+def _odd_share(text: str) -> float:
+    """Share of characters that written text does not have: unassigned, private, undecodable, control."""
+    odd = sum(
+        char == "\ufffd" or (category(char) in ("Cc", "Cn", "Co", "Cs") and not char.isspace())
+        for char in text
+    )
+    return odd / max(1, len(text))
 
 
 def decode_head(head: bytes) -> str:
@@ -42,7 +53,9 @@ def decode_head(head: bytes) -> str:
     return head[skip:].decode(name or "latin-1", "replace")
 
 
-def read_text(path: Path, limit_chars: int) -> tuple[str, tuple[str, ...]]:
+def read_text(
+    path: Path, limit_chars: int, declaration: re.Pattern[bytes] | None = None
+) -> tuple[str, tuple[str, ...]]:
     r"""Read and decode a text file.
 
     Newlines become ``\n`` and a byte-order mark goes, as in Python's text mode; offsets count in this text.
@@ -50,6 +63,8 @@ def read_text(path: Path, limit_chars: int) -> tuple[str, tuple[str, ...]]:
     Args:
         path: The file.
         limit_chars: `limits.text_chars`.
+        declaration: Finds, as group 1, an encoding that the file names for itself; believed if the bytes are not
+            plainly in another one.
 
     Returns:
         The text, and notes for a person (an encoding other than UTF-8, characters that were lost).
@@ -66,7 +81,7 @@ def read_text(path: Path, limit_chars: int) -> tuple[str, tuple[str, ...]]:
         data = path.read_bytes()
     except OSError as error:
         raise UnreadableError(f"{path} cannot be read: {error}") from error
-    text, notes = _decode(data, path)
+    text, notes = _decode(data, path, declaration)
     if len(text) > limit_chars:
         raise LimitError(f"{path} has more characters than limits.text_chars = {limit_chars}")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -75,10 +90,12 @@ def read_text(path: Path, limit_chars: int) -> tuple[str, tuple[str, ...]]:
     return text, notes
 
 
-def _decode(data: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
+def _decode(
+    data: bytes, path: Path, declaration: re.Pattern[bytes] | None
+) -> tuple[str, tuple[str, ...]]:
     name, skip = _known_encoding(data)
     if name is None:
-        name = _guess(data)
+        name = _declared(data, declaration) or _guess(data)
     if name is None:
         raise CorruptError(f"{path} looks like text, but no encoding fits; save it as UTF-8")
     text = data[skip:].decode(name, "replace")
@@ -114,6 +131,20 @@ def _bare_utf16(data: bytes) -> str | None:
     if half < 8 or max(even, odd) < half * 0.7 or min(even, odd) > 0:
         return None
     return "utf-16-be" if even else "utf-16-le"
+
+
+def _declared(data: bytes, declaration: re.Pattern[bytes] | None) -> str | None:
+    """The encoding a file names; Latin-1 is read as its superset cp1252, as browsers do."""
+    found = declaration.search(data, 0, _DECLARATION_BYTES) if declaration else None
+    if found is None:
+        return None
+    name = found[1].decode("ascii", "replace").lower()
+    try:
+        b"".decode(name)
+    except LookupError:
+        return None
+    name = codecs.lookup(name).name
+    return "cp1252" if name in ("iso8859-1", "ascii") else None if name == "utf-8" else name
 
 
 def _guess(data: bytes) -> str | None:

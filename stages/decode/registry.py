@@ -68,6 +68,7 @@ DECODERS: Final[dict[str, str]] = {
     "audio/x-matroska": _AUDIO,
     "audio/x-ms-wma": _AUDIO,
     "audio/x-musepack": _AUDIO,
+    "audio/x-tak": _AUDIO,
     "audio/x-tta": _AUDIO,
     "audio/x-wavpack": _AUDIO,
     "video/mp4": _VIDEO,

@@ -1,0 +1,260 @@
+"""HTML by lxml's forgiving parser: what a reader sees of the main content, without network or scripts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.content import Block, Content
+from stages.decode._encoding import read_text
+from stages.decode._htmltable import is_data_table, read_table
+from stages.decode._normalise import squeeze, squeeze_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from schemas.content import BlockKind, TableData
+    from stages.decode.options import DecodeOptions
+    from stages.decode.registry import Decoded
+
+    Element = Any  # lxml has no types of its own
+
+_DECLARATION: Final = re.compile(
+    rb"<(?:meta\b[^>]*?charset|\?xml\b[^>]*?encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.I
+)
+_NEVER_SHOWN: Final = (
+    "script", "style", "template", "noscript", "svg", "iframe", "object", "embed", "canvas", "audio", "video",
+    "select", "datalist", "dialog", "button",
+)  # fmt: skip
+_AROUND: Final = frozenset({"nav", "footer", "aside", "menu"})
+_AROUND_ROLES: Final = frozenset(
+    {"navigation", "banner", "contentinfo", "complementary", "search", "menu"}
+)
+_HIDDEN_STYLE: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_BLOCK_TAGS: Final = frozenset(
+    [
+        "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl",
+        "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+        "header", "hr", "html", "legend", "li", "main", "menu", "nav", "ol", "p", "pre", "section", "summary",
+        "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+    ]
+)  # fmt: skip
+_KINDS: Final[dict[str, BlockKind]] = {
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "heading"),
+    **dict.fromkeys(("li", "dt", "dd"), "list_item"),
+    **dict.fromkeys(("figcaption", "caption", "legend"), "caption"),
+    "pre": "code",
+    "blockquote": "quote",
+}
+_MAIN_CHARS: Final = 200
+_MAIN_SHARE: Final = 0.3
+
+
+@dataclass(slots=True)
+class HtmlContent:
+    """What was found in a page or fragment."""
+
+    title: str = ""
+    blocks: list[Block] = field(default_factory=list)
+    tables: list[TableData] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def decode_html(path: Path, media_type: str, options: DecodeOptions) -> Decoded:
+    """Decode a web page: headings, paragraphs, lists, quotes, code, tables.
+
+    Navigation, footers, scripts and hidden parts are left out, unless there is nothing else.
+    Offsets are those of the source line that a block begins on.
+
+    Raises:
+        LimitError: More rows or characters than allowed.
+        SourceError: See :func:`stages.decode._encoding.read_text`.
+    """
+    text, notes = read_text(path, options.limits.text_chars, _DECLARATION)
+    found = read_html(text, path, options)
+    return Content(
+        media_type,
+        title=found.title,
+        blocks=tuple(found.blocks),
+        tables=tuple(found.tables),
+        notes=(*notes, *found.notes),
+    ), ()
+
+
+def read_html(text: str, path: Path, options: DecodeOptions) -> HtmlContent:
+    """Read a page or a fragment of one.
+
+    Args:
+        text: HTML, however broken.
+        path: The file, for messages.
+        options: Limits.
+
+    Raises:
+        LimitError: A table has more rows than allowed.
+    """
+    root = _parse(text)
+    if root is None:
+        return HtmlContent()
+    title = _title(root)
+    main = _main(root)
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    found = _walk(main, _Walker(path, options, starts))
+    if (
+        not found.blocks and not found.tables
+    ):  # everything is navigation, or hidden: better that than nothing
+        found = _walk(root, _Walker(path, options, starts, keep_all=True))
+    found.title = title
+    return found
+
+
+def _parse(text: str) -> Element | None:
+    from lxml import etree
+
+    # As UTF-8 bytes, because lxml refuses a str that declares another encoding; NULs would end the document.
+    data = text.replace("\0", "").encode("utf-8", "replace")
+    parser = etree.HTMLParser(
+        encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError:  # nothing but comments or declarations
+        return None
+    if root is not None:
+        etree.strip_elements(root, *_NEVER_SHOWN, with_tail=False)
+    return root
+
+
+def _title(root: Element) -> str:
+    """The page's title; or its only h1 where that is part of the title, which adds the site's name."""
+    title = squeeze(root.findtext(".//title") or "")
+    tops = [squeeze("".join(h1.itertext())) for h1 in root.iter("h1")]
+    if len(tops) == 1 and tops[0] and (not title or tops[0].casefold() in title.casefold()):
+        return tops[0]
+    return title
+
+
+def _main(root: Element) -> Element:
+    """The element that says it is the main content, if it has a good part of the text; else the body."""
+    body = root.find("body") if root.tag == "html" else root
+    body = root if body is None else body
+    articles = list(body.iter("article"))
+    marked = [
+        *body.iter("main"),
+        *body.xpath(".//*[@role='main']"),
+        *(articles if len(articles) == 1 else []),
+    ]
+    if not marked:
+        return body
+    sizes = [_text_chars(element) for element in marked]
+    best = sizes.index(max(sizes))
+    enough = sizes[best] >= max(_MAIN_CHARS, _text_chars(body) * _MAIN_SHARE)
+    return marked[best] if enough else body
+
+
+def _text_chars(element: Element) -> int:
+    return sum(len(text.strip()) for text in element.itertext())
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    kind: BlockKind
+    level: int
+    line: int
+
+
+@dataclass(slots=True)
+class _Walker:
+    """Gathers inline text until a block begins or ends."""
+
+    path: Path
+    options: DecodeOptions
+    starts: list[int]
+    keep_all: bool = False
+    found: HtmlContent = field(default_factory=HtmlContent)
+    _open: list[_Open] = field(default_factory=lambda: [_Open("paragraph", 0, 1)])
+    _text: list[str] = field(default_factory=list)
+    _broken_at: int | None = None
+
+    def start(self, element: Element) -> bool:
+        """Enter an element; False to skip what is in it."""
+        tag = element.tag
+        if not self.keep_all and (tag in _AROUND or _is_hidden(element)):
+            self._flush()
+            return False
+        if tag == "table" and is_data_table(element):
+            self._flush()
+            self._table(element)
+            return False
+        if tag in _BLOCK_TAGS:
+            self._flush()
+            self._push(element)
+        elif tag == "br":
+            self._break()
+        elif tag == "img":
+            self._text.append(f" {element.get('alt', '')} ")
+        if tag not in ("title", "head", "textarea"):
+            self._text.append(element.text or "")
+        return bool(tag != "head")
+
+    def end(self, element: Element, *, entered: bool) -> None:
+        """Leave an element, and take the text after it."""
+        if entered and element.tag in _BLOCK_TAGS:
+            self._flush()
+            self._open.pop()
+        self._text.append(element.tail or "")
+
+    def _push(self, element: Element) -> None:
+        outer = self._open[-1]
+        kind = _KINDS.get(element.tag, outer.kind)
+        level = int(element.tag[1]) if kind == "heading" and element.tag in _KINDS else outer.level
+        self._open.append(_Open(kind, level, element.sourceline or outer.line))
+
+    def _break(self) -> None:
+        """One line break is white space, two in a row are the end of a paragraph."""
+        since = None if self._broken_at is None else "".join(self._text[self._broken_at :])
+        if since is not None and not since.strip() and self._open[-1].kind != "code":
+            self._flush()
+        self._text.append("\n")
+        self._broken_at = len(self._text)
+
+    def _flush(self) -> None:
+        here = self._open[-1]
+        text = "".join(self._text)
+        self._text.clear()
+        self._broken_at = None
+        text = squeeze_lines(text) if here.kind == "code" else squeeze(text)
+        if text:
+            start = self.starts[min(here.line, len(self.starts)) - 1]
+            self.found.blocks.append(Block(here.kind, text, here.level, char_start=start))
+
+    def _table(self, element: Element) -> None:
+        table, notes = read_table(element, self.path, self.options.limits.rows)
+        if table:
+            self.found.tables.append(table)
+        self.found.notes += notes
+
+
+def _walk(root: Element, walker: _Walker) -> HtmlContent:
+    from lxml import etree
+
+    events = etree.iterwalk(root, events=("start", "end"))
+    skipped: set[Element] = set()
+    for event, element in events:
+        if event == "start":
+            if not walker.start(element):
+                skipped.add(element)
+                events.skip_subtree()
+        else:
+            walker.end(element, entered=element not in skipped)
+    return walker.found
+
+
+def _is_hidden(element: Element) -> bool:
+    attributes = element.attrib
+    return bool(attributes) and (
+        "hidden" in attributes
+        or attributes.get("aria-hidden") == "true"
+        or attributes.get("role") in _AROUND_ROLES
+        or _HIDDEN_STYLE.search(attributes.get("style", "")) is not None
+    )
