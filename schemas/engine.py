@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from schemas.errors import GristmillError
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -41,6 +43,11 @@ class Failure:
     retryable: bool = False
     page: int | None = None
     second: float | None = None
+
+    @classmethod
+    def of(cls, error: GristmillError) -> Failure:
+        """The value that stands for a raised error."""
+        return cls(error.code, error.message, error.retryable, error.page, error.second)
 
 
 class Stage(Protocol):

