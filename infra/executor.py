@@ -3,9 +3,13 @@
 The life of an item is the same wherever it runs::
 
     submit -> group -> call -> outcome
-                 ^       |
-                 +-------+  a call of several that failed as a whole: each of its items alone
-                            a process that died on one item alone, the first time: once more
+                         |
+              suspects <-+  a call of several that failed as a whole: each of its items alone
+                         +  a process that died on one item, the first time: that item once more
+                         +  a call that was waiting on a process that died: the same call, no attempt counted
+
+Suspects run isolated: nothing waits behind them on their process. When it dies there is no doubt who did it, while
+the answer of a call that was just done can get lost with a process that dies in the next.
 
 `StageQueue` holds that life for one stage and knows neither processes nor clocks of its own, so it is tested
 without either. An executor takes calls from it, runs them, and says how they went.
@@ -64,6 +68,7 @@ class Grouper:
         self._batching = batching
         self._open: dict[str, _Group] = {}
         self._ready: deque[list[Item]] = deque()
+        self._suspects: deque[list[Item]] = deque()
         self._count = 0
 
     def __len__(self) -> int:
@@ -91,15 +96,21 @@ class Grouper:
         if full or (limits.max_cost and waiting.cost >= limits.max_cost):
             self._close(item.group)
 
-    def add_first(self, items: list[Item]) -> None:
-        """Queue items as one call ahead of all others."""
+    def add_suspects(self, items: list[Item]) -> None:
+        """Queue items as one call to be run in isolation."""
         self._count += len(items)
-        self._ready.appendleft(items)
+        self._suspects.append(items)
 
     def flush(self) -> None:
         """Let partial groups go; until they do, they may still grow."""
         for group in self._open.values():
             group.flushed = True
+
+    def take_suspects(self) -> list[Item]:
+        """The next call to be run in isolation; empty if there is none."""
+        call = self._suspects.popleft() if self._suspects else []
+        self._count -= len(call)
+        return call
 
     def take(self, now_s: float, idle_since_s: float) -> list[Item]:
         """The next call for an actor idle since `idle_since_s`; empty if it should go on waiting."""
@@ -179,20 +190,26 @@ class StageQueue:
             running=now.running,
         )
 
+    def take_suspects(self) -> list[Item]:
+        """The next call to be run in isolation, before all others."""
+        return self._taken(self.grouper.take_suspects())
+
     def take(self, now_s: float, idle_since_s: float) -> list[Item]:
         """The next call; its items count as running and as tried until they are settled or given back."""
-        items = self.grouper.take(now_s, idle_since_s)
+        return self._taken(self.grouper.take(now_s, idle_since_s))
+
+    def _taken(self, items: list[Item]) -> list[Item]:
         for item in items:
             item.attempts += 1
         self.stats.running += len(items)
         return items
 
     def give_back(self, items: list[Item]) -> None:
-        """A call that never started: it goes first, and it was no attempt."""
+        """A call that, as far as is known, never started: it was no attempt."""
         for item in items:
             item.attempts -= 1
         self.stats.running -= len(items)
-        self.grouper.add_first(items)
+        self.grouper.add_suspects(items)
 
     def settle(
         self,
@@ -225,8 +242,8 @@ class StageQueue:
         self.stats.running -= len(items)
 
     def _one_by_one(self, items: list[Item]) -> None:
-        for item in reversed(items):
-            self.grouper.add_first([item])
+        for item in items:
+            self.grouper.add_suspects([item])
 
     def _answer(
         self, item: Item, answer: Answer | Failure, arrays: Arrays | None, seconds: float

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Mode = Literal[
     "ok", "reject", "raise", "corrupt", "memory_error", "exit", "abort", "kill", "hang", "child", "memory",
-    "slow", "arrays", "sum", "read_only", "short", "unpicklable", "environment",
+    "memory_gil", "slow", "arrays", "sum", "read_only", "short", "unpicklable", "environment",
 ]  # fmt: skip
 _BLOCK_BYTES = 16 << 20
 
@@ -30,13 +30,17 @@ class Fault:
     """What `FaultStage` shall do with an item.
 
     Attributes:
-        mode: ``ok`` answers the payload; ``reject`` answers a failure; ``raise`` a ValueError; ``corrupt`` a
-            CorruptError of page 3; ``memory_error`` a MemoryError; ``exit``, ``abort`` and ``kill`` end the process;
-            ``hang`` sleeps for an hour; ``child`` starts a process that does and then hangs; ``memory`` takes
-            `amount` bytes and holds them; ``slow`` takes `amount` seconds; ``arrays`` answers with `amount` arrays;
-            ``sum`` answers the sums of the item's arrays; ``read_only`` whether they cannot be written;
-            ``short`` forgets an answer; ``unpicklable`` answers what cannot travel; ``environment`` answers the
-            variable named by the payload.
+        mode: What to do.
+
+            - ``ok`` answers the payload, ``sum`` the sums of the item's arrays, ``read_only`` whether they cannot be
+              written, ``environment`` the variable named by the payload, ``arrays`` comes with `amount` arrays
+            - ``reject`` answers a failure; ``raise`` raises a ValueError, ``corrupt`` a CorruptError of page 3,
+              ``memory_error`` a MemoryError
+            - ``exit``, ``abort`` and ``kill`` end the process
+            - ``hang`` sleeps for an hour; ``child`` starts a process that does, and then hangs; ``slow`` takes
+              `amount` seconds
+            - ``memory`` takes `amount` bytes and holds them; ``memory_gil`` does so and lets no other thread run
+            - ``short`` forgets an answer; ``unpicklable`` answers what cannot travel
         payload: Travels along.
         amount: Seconds, bytes or arrays, as the mode says.
     """
@@ -82,18 +86,24 @@ class FaultStage:
         act = _ACTS.get(fault.mode)
         if act is not None:
             act(fault)
-        if fault.mode == "memory":
-            self._take(int(fault.amount))
+        if fault.mode in {"memory", "memory_gil"}:
+            self._take(int(fault.amount), alone=fault.mode == "memory_gil")
         if fault.mode == "reject":
             return Failure("empty", f"{fault.payload} was rejected on purpose")
         if fault.mode == "arrays":
             return Answer((fault.payload, os.getpid(), together), make_arrays(fault))
         return Answer((_payload(fault, task), os.getpid(), together))
 
-    def _take(self, nbytes: int) -> None:
+    def _take(self, nbytes: int, *, alone: bool) -> None:
+        if alone:
+            # Native code that never gives the GIL back; a second is more than an outside look needs.
+            sys.setswitchinterval(3600)
         for _ in range(0, nbytes, _BLOCK_BYTES):
-            self._held.append(bytearray(os.urandom(1 << 10) * (_BLOCK_BYTES >> 10)))
-            time.sleep(0.01)
+            self._held.append(bytearray(b"x" * _BLOCK_BYTES))
+            until_s = time.perf_counter() + 0.02
+            while time.perf_counter() < until_s:
+                if not alone:
+                    time.sleep(0.01)
 
 
 def make_arrays(fault: Fault) -> tuple[np.ndarray, ...]:

@@ -191,16 +191,14 @@ class InlineSession:
     def poll(self, timeout_s: float) -> list[Outcome]:
         """Run calls, downstream stages first, until there are outcomes or nothing is ready for `timeout_s`."""
         until_s = time.perf_counter() + timeout_s
-        while not self._outcomes:
+        while not self._outcomes and self.pending():
             if self._run_one():
                 continue
             now_s = time.perf_counter()
-            dues = [p.queue.grouper.due_in(now_s, p.idle_since_s) for p in self._pools.values()]
-            wait_s = min((due for due in dues if due is not None), default=until_s - now_s)
-            if now_s + wait_s > until_s or now_s >= until_s:
-                time.sleep(max(0.0, until_s - now_s) if self.pending() else 0.0)
+            if now_s >= until_s:
                 break
-            time.sleep(wait_s)
+            dues = [p.queue.grouper.due_in(now_s, p.idle_since_s) for p in self._pools.values()]
+            time.sleep(min(until_s - now_s, *(due for due in dues if due is not None)))
         ready = list(self._outcomes)
         self._outcomes.clear()
         return ready
@@ -220,7 +218,8 @@ class InlineSession:
 
     def _run_one(self) -> bool:
         for pool in reversed(self._pools.values()):
-            items = pool.queue.take(time.perf_counter(), pool.idle_since_s)
+            queue = pool.queue
+            items = queue.take_suspects() or queue.take(time.perf_counter(), pool.idle_since_s)
             if items:
                 pool.run(items, self._account)
                 return True

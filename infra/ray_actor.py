@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Call:
-    """Items on an actor; `started_s` is None while the call waits behind another."""
+    """Items on an actor.
+
+    Attributes:
+        started_s: When it began to run, None while it waits behind another.
+        isolated: Nothing may be sent behind it.
+    """
 
     items: list[Item]
     reply: ray.ObjectRef
     arrays: ray.ObjectRef
-    started_s: float | None = None
+    started_s: float | None
+    isolated: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +99,7 @@ class Actor:
             with suppress(psutil.Error):  # gone already: the ready_ref will tell
                 self.process = psutil.Process(where.pid)
 
-    def give(self, items: list[Item], now_s: float) -> None:
+    def give(self, items: list[Item], now_s: float, *, isolated: bool = False) -> None:
         """Send a call; arrays go as references, each object once however many items use it."""
         blocks: dict[Block, int] = {}
         work: list[tuple[Any, Pick | None]] = []
@@ -105,7 +111,7 @@ class Actor:
             work.append((item.value, pick))
         method = self.handle.call.options(num_returns=2)
         reply, arrays = method.remote(work, *[block.ref for block in blocks])
-        self.calls.append(Call(items, reply, arrays, None if self.calls else now_s))
+        self.calls.append(Call(items, reply, arrays, None if self.calls else now_s, isolated))
         self.given += len(items)
 
     def finish(self, now_s: float) -> Call:

@@ -2,7 +2,7 @@
 
 An actor has at most one call running and, while calls are short, one more queued behind it, so that it need not
 wait for the driver. Actors answer in order: the first call without an answer is the one that runs, and when the
-actor dies it alone is suspect.
+actor dies it is the suspect. Suspects are tried again in isolation (see infra/executor.py).
 """
 
 from __future__ import annotations
@@ -103,14 +103,23 @@ class RayPool:
         if self.queue.pending:
             missing = self.spec.actors - sum(not self._worn(actor) for actor in self.actors)
             self.actors.extend(Actor.start(self.spec, now_s) for _ in range(missing))
-        for actor in self.actors:
+        able = [a for a in self.actors if a.ready and not a.leaving_ref and not self._spent(a)]
+        for actor in able:
             if not actor.calls:
-                self._give(actor, actor.idle_since_s, now_s)
+                self._give_first(actor, now_s)
         if self._mean_call_s is None or self._mean_call_s > PIPELINED_BELOW_S:
             return
-        for actor in self.actors:
-            if len(actor.calls) == 1 and self.queue.grouper.ready:
-                self._give(actor, now_s, now_s)
+        for actor in able:
+            if not self.queue.grouper.ready:
+                break
+            if len(actor.calls) == 1 and not actor.calls[0].isolated and not self._spent(actor):
+                actor.give(self.queue.take(now_s, now_s), now_s)
+
+    def _give_first(self, actor: Actor, now_s: float) -> None:
+        suspects = self.queue.take_suspects()
+        items = suspects or self.queue.take(now_s, actor.idle_since_s)
+        if items:
+            actor.give(items, now_s, isolated=bool(suspects))
 
     def due_in(self, now_s: float) -> float:
         """Seconds until this pool needs a turn even if nothing comes in."""
@@ -194,13 +203,6 @@ class RayPool:
             )
 
     # Calls.
-
-    def _give(self, actor: Actor, idle_since_s: float, now_s: float) -> None:
-        if actor.ready is None or actor.leaving_ref is not None or self._spent(actor):
-            return
-        items = self.queue.take(now_s, idle_since_s)
-        if items:
-            actor.give(items, now_s)
 
     def _take_in(self, actor: Actor, ref: ray.ObjectRef) -> bool:
         """Take in one reference; False if there is nothing more to take from this actor."""
