@@ -100,6 +100,11 @@ class VectorDesk:
             raise KeyError(f"{key} has no answer yet")
         return entry.result, entry.attempts
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept."""
+        return not self._entries and not self._missing
+
     def leave(self, source_id: str, wants: list[Want]) -> None:
         """The source is in a sealed batch: vectors nobody else needs are let go."""
         del self._missing[source_id]
