@@ -1,0 +1,288 @@
+"""Delta tables by delta-rs: open at a version, scan with pyarrow, append files as one transaction.
+
+delta-rs only records application transactions, it refuses no repetition (its issues 2580 and 3821), and concurrent
+appends can exhaust its own retries (3166, 3736). So its retries are off, and :meth:`DeltaTables.append` is the only
+retry layer: read what is committed, decide, write, commit; after a conflict from the start.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from infra.lake.paths import storage_options
+from infra.local_blobs import local_root
+from schemas.errors import ConflictError, IntegrityError, LakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow.dataset as ds
+
+    from infra.lake.paths import TableSpec
+    from schemas.blobs import BlobStore
+
+ROWS_PER_FILE: Final = 1 << 16  # 100 MB of vectors of dim 384
+_ROWS_PER_GROUP: Final = 1 << 14
+_ATTEMPTS: Final = 8
+_FIRST_PAUSE_S: Final = 0.05
+# Columns whose smallest and largest value go into the log, so that any engine can skip files.
+_STATS_COLUMNS: Final = frozenset(
+    {"kind", "uri", "source_id", "unit_id", "input_hash", "batch", "seq"}
+)
+_DIM_KEY: Final = "gristmill.dim"
+
+
+class DeltaTables:
+    """The tables of one lake."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._options = storage_options(blobs.url)
+
+    def open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
+        """A handle to the table as of `version` (None: as of now); None where the table is not there yet.
+
+        Raises:
+            LakeError: The table cannot be read, or not as of that version.
+        """
+        url = f"{self._blobs.url}/{spec.folder}"
+        try:
+            return DeltaTable(url, version=version, storage_options=self._options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            wanted = "" if version is None else f" as of version {version}"
+            raise LakeError(f"cannot read the table {url}{wanted}: {error}") from error
+
+    def dataset(self, spec: TableSpec, table: DeltaTable) -> ds.Dataset:
+        """The files of an open table as a pyarrow dataset of the canonical schema."""
+        root = local_root(self._blobs.url)
+        filesystem = None  # delta-rs' own, through its storage options
+        if root is not None:
+            local = pyarrow.fs.LocalFileSystem()
+            filesystem = pyarrow.fs.SubTreeFileSystem(str(root / spec.folder), local)
+        try:
+            return table.to_pyarrow_dataset(filesystem=filesystem, schema=spec.schema)
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot list the files of {spec.name}: {error}") from error
+
+    def append(
+        self, spec: TableSpec, rows: pa.Table, *, app_id: str, number: int, dim: int = 0
+    ) -> bool:
+        """Commit rows once, however often this is called.
+
+        Args:
+            spec: Where to.
+            rows: Aligned (see :mod:`infra.lake.align`), at least one, all of one batch. A column ``seq`` is
+                set to the version of the table that they become.
+            app_id: Name of a series of commits.
+            number: Place in the series. Numbers ascend; one that is not above the last is taken for a repetition.
+            dim: Of the vectors among the rows; the table remembers its first.
+
+        Returns:
+            False when the same rows were there already.
+
+        Raises:
+            ConflictError: Others committed in between on every attempt.
+            IntegrityError: The number was used for other rows, or the dim is not the table's.
+            LakeError: The table cannot be read or written.
+        """
+        pause_s = _FIRST_PAUSE_S
+        for _ in range(_ATTEMPTS):
+            table = self._open_or_create(spec, dim)
+            last = _transaction_version(table, app_id)
+            if last is not None and last >= number:
+                self._check_repetition(spec, table, rows, app_id)
+                return False
+            if self._commit(spec, table, rows, Transaction(app_id, number)):
+                return True
+            time.sleep(pause_s)
+            pause_s *= 2
+        raise ConflictError(
+            f"others committed to {spec.name} in {self._blobs.url} during each of {_ATTEMPTS} attempts:"
+            " let one writer at a time use the lake (Lake.writer)"
+        )
+
+    def _open_or_create(self, spec: TableSpec, dim: int) -> DeltaTable:
+        table = self.open(spec)
+        if table is None:
+            table = self._create(spec, dim)
+        if dim and (known := table.metadata().configuration.get(_DIM_KEY)) != str(dim):
+            raise IntegrityError(
+                f"vectors of dim {dim} for {spec.name}, which holds vectors of dim {known}:"
+                " a space has one dim; give the encoder another contract"
+            )
+        return table
+
+    def _create(self, spec: TableSpec, dim: int) -> DeltaTable:
+        url = f"{self._blobs.url}/{spec.folder}"
+        try:
+            return DeltaTable.create(
+                url,
+                spec.schema,
+                mode="ignore",
+                partition_by=list(spec.partition_by),
+                configuration={_DIM_KEY: str(dim)} if dim else None,
+                storage_options=self._options,
+                raise_if_key_not_exists=False,
+            )
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot create the table {url}: {error}") from error
+
+    def _commit(
+        self, spec: TableSpec, table: DeltaTable, rows: pa.Table, transaction: Transaction
+    ) -> bool:
+        if "seq" in rows.column_names:
+            # Without retries of delta-rs' own, the commit becomes this version or fails.
+            rows = _with_constant(rows, "seq", table.version() + 1)
+        actions: list[AddAction | RemoveAction] = [
+            self._write_file(spec, *part) for part in _parts(spec, rows, transaction)
+        ]
+        try:
+            table.create_write_transaction(
+                actions,
+                "append",
+                spec.schema,
+                list(spec.partition_by),
+                commit_properties=CommitProperties(
+                    app_transactions=[transaction], max_commit_retries=0
+                ),
+            )
+        except CommitFailedError:
+            return False
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot commit to {spec.name}: {error}") from error
+        return True
+
+    def _write_file(
+        self, spec: TableSpec, name: str, values: dict[str, str], rows: pa.Table
+    ) -> AddAction:
+        data = _parquet(rows)
+        self._blobs.put(f"{spec.folder}/{name}", data)
+        return AddAction(
+            path=name,
+            size=len(data),
+            partition_values=values,
+            modification_time=time.time_ns() // 1_000_000,
+            data_change=True,
+            stats=_stats(rows),
+        )
+
+    def _check_repetition(
+        self, spec: TableSpec, table: DeltaTable, rows: pa.Table, app_id: str
+    ) -> None:
+        if "batch" not in spec.schema.names:
+            return
+        batch = rows.column("batch")[0].as_py()
+        keys = list(spec.sort_by)
+        there = read_table(
+            self.dataset(spec, table), spec.name, columns=keys, where=pc.field("batch") == batch
+        ).sort_by([(key, "ascending") for key in keys])
+        if not there.equals(rows.select(keys)):
+            raise IntegrityError(
+                f"batch {batch} of {app_id} was committed to {spec.name} before with other rows, or a later"
+                " one of its run was: use a new run id for a new run, and commit its batches in order"
+            )
+
+
+def read_table(
+    dataset: ds.Dataset, name: str, *, columns: Any = None, where: pc.Expression | None = None
+) -> pa.Table:
+    """Read a dataset into memory, in the order of its files.
+
+    Raises:
+        LakeError: A file is missing or broken.
+    """
+    try:
+        return dataset.to_table(columns=columns, filter=where)
+    except (pa.ArrowException, OSError) as error:
+        raise LakeError(f"cannot read the files of {name}: {error}") from error
+
+
+def table_dim(table: DeltaTable) -> int:
+    """Dim of the vectors in an embeddings table."""
+    return int(table.metadata().configuration[_DIM_KEY])
+
+
+def _transaction_version(table: DeltaTable, app_id: str) -> int | None:
+    try:
+        version: int | None = table.transaction_version(app_id)
+    except (DeltaError, OSError) as error:
+        raise LakeError(f"cannot read the transactions of {table.table_uri}: {error}") from error
+    return version
+
+
+def _with_constant(rows: pa.Table, name: str, value: int) -> pa.Table:
+    index = rows.schema.get_field_index(name)
+    return rows.set_column(index, rows.field(index), pa.repeat(pa.scalar(value), rows.num_rows))
+
+
+def _parts(
+    spec: TableSpec, rows: pa.Table, transaction: Transaction
+) -> Iterator[tuple[str, dict[str, str], pa.Table]]:
+    """Cut rows into files: (name below the table's folder, partition values, rows without them)."""
+    stem = f"{transaction.app_id.replace('/', '.')}-{transaction.version:06}"
+    if "batch" in rows.column_names:
+        stem = rows.column("batch")[0].as_py()
+    for values, part in _by_partition(spec, rows):
+        folder = "".join(f"{name}={value}/" for name, value in values.items())
+        for number, start in enumerate(range(0, part.num_rows, ROWS_PER_FILE)):
+            yield f"{folder}{stem}-{number:04}.parquet", values, part.slice(start, ROWS_PER_FILE)
+
+
+def _by_partition(spec: TableSpec, rows: pa.Table) -> Iterator[tuple[dict[str, str], pa.Table]]:
+    if not spec.partition_by:
+        yield {}, rows
+        return
+    names = list(spec.partition_by)
+    found = rows.select(names).group_by(names).aggregate([])
+    for values in found.sort_by([(name, "ascending") for name in names]).to_pylist():
+        masks = [pc.equal(rows.column(name), value) for name, value in values.items()]
+        mask = masks[0]
+        for other in masks[1:]:
+            mask = pc.and_(mask, other)
+        yield values, rows.filter(mask).drop_columns(names)
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    """Equal rows give equal bytes. Vectors stay raw: they hardly compress, and reading them is then a copy."""
+    plain = {name for name in rows.column_names if name == "vector"}
+    columns = [f"{name}.list.element" if name in plain else name for name in rows.column_names]
+    sink = io.BytesIO()
+    pq.write_table(
+        rows,
+        sink,
+        row_group_size=_ROWS_PER_GROUP,
+        compression={c: "none" if c.startswith("vector.") else "zstd" for c in columns},
+        use_dictionary=[name for name in rows.column_names if name not in plain],
+    )
+    return sink.getvalue()
+
+
+def _stats(rows: pa.Table) -> str:
+    least, most, nulls = {}, {}, {}
+    for name in rows.column_names:
+        if name in _STATS_COLUMNS:
+            bounds = pc.min_max(rows.column(name))
+            least[name], most[name] = bounds["min"].as_py(), bounds["max"].as_py()
+            nulls[name] = 0
+    return json.dumps(
+        {
+            "numRecords": rows.num_rows,
+            "minValues": least,
+            "maxValues": most,
+            "nullCount": nulls,
+        },
+        sort_keys=True,
+    )

@@ -1,0 +1,87 @@
+"""The completions, digested: what is live. All of it is Arrow; no row becomes a Python object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.tables import COMPLETIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Which rows of the other tables count.
+
+    Attributes:
+        batches: (batch, seq) of every complete batch, in the order of batch.
+        paths: Latest (uri, source_id, fingerprint, batch) by uri; source_id is empty for gone and rejected ones.
+        sources: source_id of live sources.
+        units: Latest (source_id, fingerprint, batch, seq) of kind units, live or not.
+        spaces: (source_id, fingerprint) that hold for the latest units of their source.
+    """
+
+    batches: pa.Table
+    paths: pa.Table
+    sources: pa.Array
+    units: pa.Table
+    spaces: pa.Table
+
+    @property
+    def live_units(self) -> pa.Table:
+        """(source_id, batch, ...): the one batch that holds the live units of each live source."""
+        return self.units.filter(pc.is_in(self.units["source_id"], value_set=self.sources))
+
+
+def digest_completions(completions: pa.Table) -> Live:
+    """Reduce all completions to the latest of each kind and key; a later `seq` wins."""
+    completions = completions.select(COMPLETIONS.names).sort_by("seq")
+    paths = _latest(completions, "path", ["uri"], ["source_id", "fingerprint", "batch"])
+    units = _latest(completions, "units", ["source_id"], ["fingerprint", "batch", "seq"])
+    spaces = _latest(completions, "space", ["source_id", "fingerprint"], ["seq"])
+    # Vectors that were complete for earlier units say nothing about the units that replaced them.
+    units_seq = lookup(units["source_id"], units["seq"], spaces["source_id"])
+    current = pc.fill_null(pc.greater_equal(spaces["seq"], units_seq), fill_value=False)
+    live = paths.filter(pc.field("source_id") != "")
+    return Live(
+        batches=completions.group_by("batch").aggregate([("seq", "min")]).sort_by("batch"),
+        paths=paths,
+        sources=pc.unique(live["source_id"]),
+        units=units,
+        spaces=spaces.filter(current),
+    )
+
+
+def lookup(keys: pa.ChunkedArray, values: pa.ChunkedArray, wanted: pa.ChunkedArray) -> pa.Array:
+    """``values[i]`` where ``keys[i]`` is wanted; null where nothing is. Keys are unique.
+
+    >>> lookup(pa.chunked_array([["a", "b"]]), pa.chunked_array([[1, 2]]), pa.chunked_array([["b", "c"]]))
+    [2, null]
+    """
+    return pc.take(values, pc.index_in(wanted, value_set=as_array(keys)))
+
+
+def as_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One contiguous array (value sets must be)."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def is_latest(rows: pa.Table, key: str, live: pa.Table) -> pa.Array:
+    """Mask of the rows whose (`key`, batch) is a pair in `live`, which has each key once."""
+    batches = lookup(live[key], live["batch"], rows[key])
+    return pc.fill_null(pc.equal(batches, rows["batch"]), fill_value=False)
+
+
+def _latest(completions: pa.Table, kind: str, keys: Sequence[str], values: list[str]) -> pa.Table:
+    """One row a key; `completions` are in the order of seq."""
+    rows = completions.filter(pc.field("kind") == kind)
+    # Without threads the aggregation keeps the order, which `last` needs.
+    last = rows.group_by(list(keys), use_threads=False).aggregate([(v, "last") for v in values])
+    return pa.table(
+        {name: last[name] for name in keys} | {name: last[f"{name}_last"] for name in values}
+    )

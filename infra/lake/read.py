@@ -1,0 +1,296 @@
+"""A view of the lake as of one moment: every read through it sees the same tables.
+
+It takes `completions` first and the other tables after, so whatever a completion names is there already.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.lake import paths
+from infra.lake.delta import read_table
+from infra.lake.live import Live, as_array, digest_completions, is_latest, lookup
+from infra.lake.state import EmbeddedInputs, KnownPath, LakeState
+from infra.lake.vectors import gather_vectors
+from schemas.errors import IntegrityError
+from schemas.partition import Partition
+from schemas.tables import PARTITION_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+
+    from infra.lake.delta import DeltaTables
+    from infra.lake.paths import TableSpec
+
+InputColumn = Literal["text_hash", "pixels_hash"]
+
+
+class LakeView:
+    """Live rows only, except where a method says otherwise.
+
+    Args:
+        tables: Of the lake.
+        versions: Table versions to read, as :meth:`versions` gave them (here or in a manifest); a table that is
+            not among them is taken as empty. None: as of now.
+    """
+
+    def __init__(self, tables: DeltaTables, versions: Mapping[str, int] | None = None) -> None:
+        self._tables = tables
+        self._wanted = versions
+        self._open: dict[str, DeltaTable | None] = {}
+        self._handle(paths.COMPLETIONS)
+
+    def versions(self) -> dict[str, int]:
+        """Version of each table that exists, by name."""
+        fixed = [paths.COMPLETIONS, paths.SOURCES, paths.UNITS, paths.REJECTS, paths.RUNS]
+        specs = fixed + [paths.embeddings(key) for key in self.space_keys()]
+        handles = {spec.name: self._handle(spec) for spec in specs}
+        return {name: table.version() for name, table in sorted(handles.items()) if table}
+
+    def space_keys(self) -> list[str]:
+        """Spaces that any source was ever completed in, sorted."""
+        rows = self._read(paths.COMPLETIONS, ["fingerprint"], pc.field("kind") == "space")
+        return sorted(pc.unique(rows["fingerprint"]).to_pylist())
+
+    def state(self) -> LakeState:
+        """What is known, for planning the next run."""
+        units, spaces = self._live.units, self._live.spaces
+        done = zip(units["fingerprint"].to_pylist(), units["batch"].to_pylist(), strict=True)
+        return LakeState(
+            paths=self._paths(),
+            units_done=dict(zip(units["source_id"].to_pylist(), done, strict=True)),
+            spaces_done=set(
+                zip(spaces["source_id"].to_pylist(), spaces["fingerprint"].to_pylist(), strict=True)
+            ),
+            live_sources=set(self._live.sources.to_pylist()),
+        )
+
+    def embedded(self, space_key: str) -> EmbeddedInputs:
+        """(modality, granularity, input_hash) of every vector that is complete, of live units or not."""
+        rows = self._embeddings(space_key, [*PARTITION_COLUMNS, "input_hash"])
+        columns = [rows[name].to_pylist() for name in (*PARTITION_COLUMNS, "input_hash")]
+        return EmbeddedInputs(zip(*columns, strict=True))
+
+    def live_units(
+        self, partition: Partition | None = None, columns: list[str] | None = None
+    ) -> pa.Table:
+        """Units of the latest complete batch of each live source, sorted by unit_id, each once.
+
+        Args:
+            partition: Only of this one.
+            columns: Which of the table's; None for all.
+        """
+        wanted = columns if columns is not None else paths.UNITS.schema.names
+        live = self._live.live_units
+        where = pc.field("batch").isin(pc.unique(live["batch"]))
+        where &= pc.field("source_id").isin(as_array(live["source_id"]))
+        needed = list(dict.fromkeys([*wanted, "unit_id", "source_id", "batch"]))
+        rows = self._read(paths.UNITS, needed, where & _in_partition(partition))
+        rows = rows.filter(is_latest(rows, "source_id", live)).sort_by("unit_id")
+        return rows.filter(_first_of_equals(rows["unit_id"])).select(wanted)
+
+    def live_vectors(
+        self, space_key: str, partition: Partition, input_column: InputColumn
+    ) -> tuple[pa.Table, np.ndarray]:
+        """Units of a partition with their vectors in a space.
+
+        Args:
+            space_key: Which space.
+            partition: Which partition.
+            input_column: What the space embeds: the units' text or their pixels.
+
+        Returns:
+            Rows of the units table sorted by unit_id, and float32 [rows, dim]; row i of one is row i of the other.
+            Units without that input, and units without a vector that stand in `rejects`, are left out.
+            [0, 0] while the space has no table.
+
+        Raises:
+            IntegrityError: Units have neither vector nor reject; says how many.
+        """
+        units = self.live_units(partition)
+        units = units.filter(pc.field(input_column) != "")
+        table = self._handle(paths.embeddings(space_key))
+        if table is None:
+            found, vectors = np.zeros(units.num_rows, dtype=bool), np.zeros((0, 0), np.float32)
+        else:
+            found, vectors = gather_vectors(
+                self._tables.dataset(paths.embeddings(space_key), table),
+                table,
+                hashes=units[input_column],
+                batches=as_array(self._live.batches["batch"]),
+                where=_in_partition(partition),
+            )
+        if not found.all():
+            self._check_rejected(units.filter(pa.array(~found)), space_key, partition)
+            units = units.filter(pa.array(found))
+        return units, vectors
+
+    def rejects(self) -> pa.Table:
+        """Rejects that hold, sorted by uri.
+
+        Of a file: while it is the latest word on its uri. Of a part of a file: while the units that came of it
+        are live, under whatever uri. Of a unit or its vector: while its source is live and was not cut anew since.
+        """
+        rows = self._visible(paths.REJECTS)
+        live, batches = self._live.live_units, self._live.batches
+        cut_seq = lookup(live["source_id"], live["seq"], rows["source_id"])
+        seq = lookup(batches["batch"], batches["seq_min"], rows["batch"])
+        of_unit = pc.fill_null(pc.greater_equal(seq, cut_seq), fill_value=False)
+        of_path = is_latest(rows, "uri", self._live.paths)
+        of_part = is_latest(rows, "source_id", live)
+        holds = pc.if_else(pc.not_equal(rows["unit_id"], ""), of_unit, pc.or_(of_path, of_part))
+        keys = [*paths.REJECTS.sort_by, "batch"]
+        return rows.filter(holds).sort_by([(key, "ascending") for key in keys])
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Live rows.
+
+        Returns:
+            ``paths`` by outcome, ``units`` by partition, ``vectors`` (units that have one) by
+            ``partition @ space key``, ``rejects`` by code.
+        """
+        columns = [*PARTITION_COLUMNS, "text_hash", "pixels_hash"]
+        units = self.live_units(columns=columns)
+        vectors: dict[str, int] = {}
+        for key in self.space_keys():
+            embedded = self._embeddings(key, [*PARTITION_COLUMNS, "input_hash"])
+            for name, count in _count_embedded(units, embedded).items():
+                vectors[f"{name} @ {key}"] = count
+        outcomes = [path.outcome for path in self._paths().values()]
+        return {
+            "paths": {name: outcomes.count(name) for name in sorted(set(outcomes))},
+            "units": _count_partitions(units),
+            "vectors": vectors,
+            "rejects": _count_values(self.rejects()["code"]),
+        }
+
+    def runs(self) -> pa.Table:
+        """Every recorded run, oldest first."""
+        return self._read(paths.RUNS).sort_by(
+            [("started_at", "ascending"), ("run_id", "ascending")]
+        )
+
+    @cached_property
+    def _live(self) -> Live:
+        return digest_completions(self._read(paths.COMPLETIONS))
+
+    def _paths(self) -> dict[str, KnownPath]:
+        live = self._live.paths
+        rows = self._visible(paths.SOURCES)
+        rows = rows.filter(is_latest(rows, "uri", live))
+        named = live.filter(pc.field("source_id") != "")["uri"]
+        missing = named.filter(pc.invert(pc.is_in(named, value_set=as_array(rows["uri"]))))
+        if len(missing):
+            raise IntegrityError(
+                f"{len(missing)} complete paths have no row in sources, {missing[0].as_py()} for one:"
+                " files of the table sources were lost"
+            )
+        failed = self._visible(paths.REJECTS).filter(pc.field("unit_id") == "")
+        failed = failed.filter(is_latest(failed, "uri", live)).sort_by("code")
+        codes = dict(zip(failed["uri"].to_pylist(), failed["code"].to_pylist(), strict=True))
+        fingerprints = lookup(live["uri"], live["fingerprint"], rows["uri"])
+        rows = rows.append_column("fingerprint", fingerprints).sort_by("uri")
+        return {row["uri"]: _known_path(row, codes) for row in rows.to_pylist()}
+
+    def _check_rejected(self, missing: pa.Table, space_key: str, partition: Partition) -> None:
+        rejected = as_array(self.rejects()["unit_id"])
+        lost = missing.filter(pc.invert(pc.is_in(missing["unit_id"], value_set=rejected)))
+        if lost.num_rows:
+            raise IntegrityError(
+                f"{lost.num_rows} live units of {partition} have no vector in {space_key}, {lost['unit_id'][0]}"
+                " for one: ingest again with this space in the profile"
+            )
+
+    def _embeddings(self, space_key: str, columns: list[str]) -> pa.Table:
+        return self._visible(paths.embeddings(space_key), columns)
+
+    def _visible(self, spec: TableSpec, columns: list[str] | None = None) -> pa.Table:
+        """Rows of complete batches, superseded ones included."""
+        return self._read(
+            spec, columns, pc.field("batch").isin(as_array(self._live.batches["batch"]))
+        )
+
+    def _read(
+        self, spec: TableSpec, columns: list[str] | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
+        table = self._handle(spec)
+        names = columns if columns is not None else spec.schema.names
+        if table is None:
+            return spec.schema.empty_table().select(names)
+        dataset: ds.Dataset = self._tables.dataset(spec, table)
+        return read_table(dataset, spec.name, columns=names, where=where)
+
+    def _handle(self, spec: TableSpec) -> DeltaTable | None:
+        if spec.name not in self._open:
+            absent = self._wanted is not None and spec.name not in self._wanted
+            version = None if self._wanted is None else self._wanted.get(spec.name)
+            self._open[spec.name] = None if absent else self._tables.open(spec, version)
+        return self._open[spec.name]
+
+
+def _in_partition(partition: Partition | None) -> pc.Expression:
+    if partition is None:
+        return pc.scalar(True)
+    modality, granularity = PARTITION_COLUMNS
+    return (pc.field(modality) == partition.modality) & (
+        pc.field(granularity) == partition.granularity
+    )
+
+
+def _first_of_equals(column: pa.ChunkedArray) -> pa.Array:
+    """True for each first of a run of equal values in a sorted column."""
+    values = as_array(column)
+    if not len(values):
+        return pa.array([], pa.bool_())
+    changed = pc.not_equal(values.slice(1), values.slice(0, len(values) - 1))
+    return pa.concat_arrays([pa.array([True]), changed])
+
+
+def _known_path(row: dict[str, Any], codes: dict[str, str]) -> KnownPath:
+    rejected = row["outcome"] == "rejected"
+    return KnownPath(
+        uri=row["uri"],
+        root=row["root"],
+        path=row["path"],
+        source_id=row["source_id"],
+        size_bytes=row["size_bytes"],
+        mtime_ns=row["mtime_ns"],
+        content_hash=row["content_hash"],
+        outcome=row["outcome"],
+        reject_code=codes.get(row["uri"], "") if rejected else "",
+        fingerprint=row["fingerprint"],
+        batch=row["batch"],
+        title=row["title"],
+    )
+
+
+def _count_embedded(units: pa.Table, embedded: pa.Table) -> dict[str, int]:
+    counts = {}
+    for name in _count_partitions(embedded):
+        inside = _in_partition(Partition.parse(name))
+        hashes = as_array(embedded.filter(inside)["input_hash"])
+        rows = units.filter(inside)
+        has_vector = pc.or_(
+            pc.is_in(rows["text_hash"], value_set=hashes),
+            pc.is_in(rows["pixels_hash"], value_set=hashes),
+        )
+        counts[name] = pc.sum(has_vector).as_py() or 0
+    return counts
+
+
+def _count_partitions(rows: pa.Table) -> dict[str, int]:
+    modality, granularity = (rows[name] for name in PARTITION_COLUMNS)
+    return _count_values(pc.binary_join_element_wise(modality, granularity, "/"))
+
+
+def _count_values(column: pa.ChunkedArray) -> dict[str, int]:
+    counted = [(item["values"], item["counts"]) for item in pc.value_counts(column).to_pylist()]
+    return dict(sorted(counted))

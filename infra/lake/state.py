@@ -1,0 +1,88 @@
+"""What the lake knows of the corpus: the values that planning a run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableSet
+from dataclasses import dataclass, field
+
+Input = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPath:
+    """The latest word on one uri that is there.
+
+    Attributes:
+        uri: Identity of the place.
+        root: URI of the SRC it was found under.
+        path: Relative to its SRC.
+        source_id: Identity of the content.
+        size_bytes: At listing time.
+        mtime_ns: At listing time, nanoseconds since the epoch.
+        content_hash: SHA-256 of the bytes, empty where they could not be read.
+        outcome: ``indexed``, ``duplicate`` or ``rejected``.
+        reject_code: Why, when rejected; else empty.
+        fingerprint: Of decoding and segmenting when that was said.
+        batch: That said so.
+        title: Found inside the content, empty on a duplicate.
+    """
+
+    uri: str
+    root: str
+    path: str
+    source_id: str
+    size_bytes: int
+    mtime_ns: int
+    content_hash: str
+    outcome: str
+    reject_code: str
+    fingerprint: str
+    batch: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeState:
+    """Everything complete, as of one version of `completions`.
+
+    Attributes:
+        paths: By uri; what is gone is left out.
+        units_done: source_id -> (fingerprint of decoding and segmenting, batch), the latest.
+        spaces_done: (source_id, space key) whose units, as of now, all have their vectors.
+        live_sources: source_ids with content under at least one path.
+    """
+
+    paths: dict[str, KnownPath] = field(default_factory=dict)
+    units_done: dict[str, tuple[str, str]] = field(default_factory=dict)
+    spaces_done: set[tuple[str, str]] = field(default_factory=set)
+    live_sources: set[str] = field(default_factory=set)
+
+
+class EmbeddedInputs(MutableSet[Input]):
+    """A set of (modality, granularity, input_hash), at the memory of one string an element."""
+
+    def __init__(self, inputs: Iterable[Input] = ()) -> None:
+        self._hashes: dict[tuple[str, str], set[str]] = {}
+        for item in inputs:
+            self.add(item)
+
+    def add(self, value: Input) -> None:
+        """Add one."""
+        modality, granularity, input_hash = value
+        self._hashes.setdefault((modality, granularity), set()).add(input_hash)
+
+    def discard(self, value: Input) -> None:
+        """Remove one if it is there."""
+        modality, granularity, input_hash = value
+        self._hashes.get((modality, granularity), set()).discard(input_hash)
+
+    def __contains__(self, value: object) -> bool:
+        if not (isinstance(value, tuple) and len(value) == 3):
+            return False
+        return value[2] in self._hashes.get(value[:2], ())
+
+    def __iter__(self) -> Iterator[Input]:
+        return ((*partition, h) for partition, hashes in self._hashes.items() for h in hashes)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._hashes.values()))

@@ -1,0 +1,162 @@
+"""The publish log: which snapshot is current. Standard library and a blob store only.
+
+Entry n lies at ``pointer/<n>.json`` and is created put-if-absent; the highest n is current; nothing is ever
+rewritten, so publishing and rolling back are one atomic create, and readers never see a half-moved pointer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from schemas.errors import ConflictError, IntegrityError, LakeError
+
+if TYPE_CHECKING:
+    from schemas.blobs import BlobStore
+
+_KEY: Final = re.compile(r"pointer/(\d{10})\.json")
+_ATTEMPTS: Final = 20  # each lost race means that another publisher got through
+
+
+@dataclass(frozen=True, slots=True)
+class PointerEntry:
+    """One move of the pointer.
+
+    Attributes:
+        number: Place in the log, from 1.
+        snapshot_id: What became current.
+        action: ``publish``, or ``rollback`` to something published before.
+        run_id: The run that did it.
+        reason: For people.
+        moved_at: ISO 8601, UTC.
+    """
+
+    number: int
+    snapshot_id: str
+    action: Literal["publish", "rollback"]
+    run_id: str
+    reason: str
+    moved_at: str
+
+
+def current(blobs: BlobStore) -> str | None:
+    """Id of the current snapshot, None before the first one."""
+    entry = _latest(blobs)
+    return entry.snapshot_id if entry else None
+
+
+def history(blobs: BlobStore) -> list[PointerEntry]:
+    """All moves, oldest first."""
+    return [_read(blobs, number) for number in _numbers(blobs)]
+
+
+def publish(blobs: BlobStore, snapshot_id: str, *, run_id: str, reason: str) -> int:
+    """Make `snapshot_id` current.
+
+    Returns:
+        Number of its entry; the one that is there already when it is current.
+
+    Raises:
+        IntegrityError: It has no manifest.
+        ConflictError: Other publishers won every race.
+    """
+    return _move(blobs, snapshot_id, "publish", run_id=run_id, reason=reason)
+
+
+def rollback(
+    blobs: BlobStore,
+    snapshot_id: str | None = None,
+    *,
+    run_id: str = "",
+    reason: str = "rollback",
+) -> str:
+    """Make an earlier snapshot current again.
+
+    Args:
+        blobs: The lake's.
+        snapshot_id: Which; None for the one before the current one. Repeating that goes further back each time:
+            after publishing A, B, C two rollbacks lead to A, and a snapshot that was rolled back is left out.
+        run_id: The run that asks, if there is one.
+        reason: For people.
+
+    Returns:
+        The snapshot that is current now.
+
+    Raises:
+        LakeError: There is nothing to go back to.
+        IntegrityError: The snapshot has no manifest (any more).
+        ConflictError: Other publishers won every race.
+    """
+    target = snapshot_id or _previous(history(blobs))
+    if target is None:
+        raise LakeError(f"nothing to roll back to in {blobs.url}: fewer than two snapshots stand")
+    _move(blobs, target, "rollback", run_id=run_id, reason=reason)
+    return target
+
+
+def _previous(entries: list[PointerEntry]) -> str | None:
+    standing: list[str] = []
+    for entry in entries:
+        if entry.action == "rollback" and entry.snapshot_id in standing:
+            last = len(standing) - 1 - standing[::-1].index(entry.snapshot_id)
+            del standing[last + 1 :]
+        else:
+            standing.append(entry.snapshot_id)
+    return next((s for s in reversed(standing) if s != standing[-1]), None)
+
+
+def _move(
+    blobs: BlobStore,
+    snapshot_id: str,
+    action: Literal["publish", "rollback"],
+    *,
+    run_id: str,
+    reason: str,
+) -> int:
+    manifest = f"snapshots/{snapshot_id}/manifest.json"
+    if not blobs.exists(manifest):
+        raise IntegrityError(
+            f"snapshot {snapshot_id} has no {manifest} in {blobs.url}: list the snapshots and take one of them"
+        )
+    for _ in range(_ATTEMPTS):
+        latest = _latest(blobs)
+        if latest and latest.snapshot_id == snapshot_id:
+            return latest.number
+        entry = PointerEntry(
+            number=latest.number + 1 if latest else 1,
+            snapshot_id=snapshot_id,
+            action=action,
+            run_id=run_id,
+            reason=reason,
+            moved_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        data = json.dumps(asdict(entry), sort_keys=True).encode()
+        if blobs.put_if_absent(_key(entry.number), data):
+            return entry.number
+    raise ConflictError(
+        f"other publishers won {_ATTEMPTS} races for the pointer of {blobs.url}: try again"
+    )
+
+
+def _latest(blobs: BlobStore) -> PointerEntry | None:
+    numbers = _numbers(blobs)
+    return _read(blobs, numbers[-1]) if numbers else None
+
+
+def _numbers(blobs: BlobStore) -> list[int]:
+    matches = map(_KEY.fullmatch, blobs.list("pointer"))
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def _read(blobs: BlobStore, number: int) -> PointerEntry:
+    try:
+        return PointerEntry(**json.loads(blobs.get(_key(number))))
+    except (ValueError, TypeError) as error:
+        raise IntegrityError(f"{_key(number)} in {blobs.url} cannot be read: {error}") from error
+
+
+def _key(number: int) -> str:
+    return f"pointer/{number:010}.json"
