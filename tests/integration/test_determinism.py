@@ -1,0 +1,60 @@
+"""Same input, same bytes: workers, order of arrival and kills change no segment digest."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_line import gristmill, make_corpus, segments
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def add_texts(folder: Path, count: int) -> None:
+    for i in range(count):
+        words = " ".join(f"word{(i * 37 + j * j) % 211}" for j in range(30 + 13 * (i % 7)))
+        (folder / f"text-{i:03}.txt").write_text(f"Number {i}.\n\n{words}.\n")
+
+
+def test_one_worker_two_workers_and_a_killed_run_publish_equal_segments(tmp_path):
+    corpus = tmp_path / "corpus"
+    make_corpus(corpus)
+    add_texts(corpus, 60)
+    config = tmp_path / "gristmill.toml"
+    config.write_text("[engine]\ncommit_interval_s = 1.0\n")
+    options = ["--config", str(config)]
+    one = gristmill("run", str(corpus), "--lake", str(tmp_path / "one"), "--workers", "1", *options)
+    two = gristmill("run", str(corpus), "--lake", str(tmp_path / "two"), "--workers", "2", *options)
+    assert segments(one) == segments(two)
+
+    lake = tmp_path / "killed"
+    kill_after_first_commit(["run", str(corpus), "--lake", str(lake), *options], lake)
+    resumed = gristmill("run", str(corpus), "--lake", str(lake), *options)
+    assert segments(resumed) == segments(one)
+    assert resumed["snapshot"] == one["snapshot"]
+    assert resumed["balance"]["unchanged"] > 0, "nothing was committed before the kill"
+    status = gristmill("status", "--lake", str(lake))
+    undisturbed = gristmill("status", "--lake", str(tmp_path / "one"))
+    assert status["rows"] == undisturbed["rows"]
+
+
+def kill_after_first_commit(arguments: list[str], lake: Path) -> None:
+    """Start a run and kill -9 its driver soon after its first batch landed."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    first_commit = lake / "tables" / "completions" / "_delta_log" / f"{0:020}.json"
+    while not first_commit.exists() or len(list(first_commit.parent.glob("*.json"))) < 2:
+        assert run.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "no commit came"
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait(timeout=60)
