@@ -1,0 +1,94 @@
+"""Putting a manifest together from what was planned, built and measured. Pure values, no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from schemas.manifest import IndexManifest, Manifest
+from schemas.tables import SNAPSHOT_SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.manifest import FileRef, SegmentRef
+    from schemas.space import SpaceContract
+    from stages.index.plan import IndexPlan
+    from stages.index.validate import Validation
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingParts:
+    """What routing adds to an index: calibration numbers and the file of prototypes."""
+
+    calibration: dict[str, float] = field(default_factory=dict)
+    prototypes: FileRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a snapshot comes from. `created_at` is ISO 8601 in UTC; none of this is part of the snapshot's id."""
+
+    run_id: str
+    created_at: str
+    table_versions: dict[str, int]
+
+
+def index_manifest(
+    place: tuple[str, str],
+    plan: IndexPlan,
+    segments: Sequence[SegmentRef],
+    validation: Validation,
+    routing: RoutingParts,
+) -> IndexManifest:
+    """The entry of one index; `place` is (partition, key of the space). Segments end up in order of digest."""
+    tuned = validation.tuned
+    return IndexManifest(
+        partition=place[0],
+        space=place[1],
+        family=plan.family,
+        parameters=dict(plan.parameters),
+        search=dict(tuned.search),
+        rows=sum(segment.rows for segment in segments),
+        recall_at_10=tuned.recall_at_10,
+        latency_ms_p50=tuned.latency_ms_p50,
+        latency_ms_p99=tuned.latency_ms_p99,
+        checks=validation.checks,
+        segments=tuple(sorted(segments, key=lambda segment: segment.digest)),
+        calibration=dict(routing.calibration),
+        prototypes=routing.prototypes,
+    )
+
+
+def snapshot_manifest(
+    origin: Origin,
+    spaces: Sequence[SpaceContract],
+    indexes: Sequence[IndexManifest],
+    sources: FileRef,
+    router: dict[str, Any],
+) -> Manifest:
+    """The manifest, in a fixed order, under the id that its contents give it."""
+    ordered_spaces = tuple(sorted(spaces, key=lambda space: space.key))
+    ordered = tuple(sorted(indexes, key=lambda index: (index.partition, index.space)))
+    return Manifest(
+        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources),
+        created_at=origin.created_at,
+        run_id=origin.run_id,
+        table_versions=dict(origin.table_versions),
+        spaces=ordered_spaces,
+        indexes=ordered,
+        sources=sources,
+        router=router,
+    )
+
+
+def sources_bytes(sources: pa.Table) -> bytes:
+    """``sources.arrow`` (SNAPSHOT_SOURCES schema, uncompressed Arrow IPC), sorted by source_id, then path, then uri."""
+    ordered = sources.select(SNAPSHOT_SOURCES.names).cast(SNAPSHOT_SOURCES)
+    ordered = ordered.sort_by([(name, "ascending") for name in ("source_id", "path", "uri")])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, SNAPSHOT_SOURCES) as out:
+        out.write_table(ordered.combine_chunks().replace_schema_metadata(None))
+    return bytes(sink.getvalue())

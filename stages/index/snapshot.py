@@ -1,0 +1,249 @@
+"""Opening and searching a published snapshot. Needs faiss, numpy and pyarrow, nothing else of this world.
+
+snapshot = OpenSnapshot.open(Manifest.from_json(text), lambda key: lake / key)
+snapshot.search(Partition.parse("text/paragraph"), "minilm-0123456789ab", vectors, k=10)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import ConfigError, IntegrityError, VectorError
+from schemas.ids import digest_file
+from schemas.search import Candidate
+from stages.index.segments import OpenSegment, search_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from schemas.manifest import FileRef, IndexManifest, Manifest
+    from schemas.partition import Partition
+    from stages.index.segments import Neighbours
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlace:
+    """Where a source can be found: path relative to its SRC, URI, and the title found inside."""
+
+    path: str
+    uri: str
+    title: str
+
+
+class OpenSnapshot:
+    """A snapshot on local disk. Files open on first use, memory-mapped; safe to search from several threads.
+
+    Args:
+        manifest: What the snapshot is made of.
+        local_path: Where the file of a key (``segments/.../index.faiss``) lies.
+    """
+
+    def __init__(self, manifest: Manifest, local_path: Callable[[str], Path]) -> None:
+        self.manifest = manifest
+        self._local_path = local_path
+        self._indexes = {(str(i.parsed_partition), i.space): i for i in manifest.indexes}
+        self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
+        self._opening = Lock()
+
+    @classmethod
+    def open(
+        cls, manifest: Manifest, local_path: Callable[[str], Path], *, verify: bool = False
+    ) -> OpenSnapshot:
+        """Open a snapshot.
+
+        Args:
+            manifest: What the snapshot is made of.
+            local_path: Where the file of a key lies.
+            verify: Read every file once and compare sizes and checksums first.
+
+        Raises:
+            IntegrityError: A file is missing or not what the manifest says (with `verify`; else on first use).
+        """
+        snapshot = cls(manifest, local_path)
+        if verify:
+            for ref in files_of(manifest):
+                check_file(ref, local_path(ref.key))
+        return snapshot
+
+    @property
+    def indexes(self) -> list[tuple[Partition, str]]:
+        """(partition, key of the space) of every index, in order."""
+        return [(i.parsed_partition, i.space) for i in self.manifest.indexes]
+
+    def entry(self, partition: Partition, space: str) -> IndexManifest:
+        """The manifest's entry for one index.
+
+        Raises:
+            ConfigError: The snapshot has no such index; the message names those it has.
+        """
+        found = self._indexes.get((str(partition), space))
+        if found is None:
+            there = ", ".join(f"{name} in {key}" for name, key in self._indexes) or "none"
+            raise ConfigError(
+                f"snapshot {self.manifest.snapshot_id} has no index for {partition} in {space}; it has {there}"
+            )
+        return found
+
+    def segments(self, partition: Partition, space: str) -> tuple[OpenSegment, ...]:
+        """The opened segments of one index, in the manifest's order.
+
+        Raises:
+            ConfigError: The snapshot has no such index.
+            IntegrityError: A file is missing or does not open.
+        """
+        entry = self.entry(partition, space)
+        key = (entry.partition, space)
+        with self._opening:
+            if key not in self._segments:
+                self._segments[key] = tuple(self._open_segments(entry))
+            return self._segments[key]
+
+    def search(
+        self, partition: Partition, space: str, vectors: np.ndarray, k: int
+    ) -> list[list[Candidate]]:
+        """The nearest units of each query vector, best first; equal similarities in order of unit_id.
+
+        Args:
+            partition: Where to look.
+            space: Key of the space that the vectors are in.
+            vectors: float32 [n_queries, dim], unit length.
+            k: How many, at least 1; fewer come back where there are fewer.
+
+        Raises:
+            ConfigError: No such index, or `k` below 1.
+            VectorError: Other dtype or dim, or not finite.
+            IntegrityError: A file is missing or does not open.
+        """
+        if k < 1:
+            raise ConfigError(f"k is {k}; ask for at least 1")
+        entry = self.entry(partition, space)
+        segments = self.segments(partition, space)
+        queries = _checked_queries(vectors, segments, f"{partition} in {space}")
+        found = search_segments(segments, queries, k, entry.family, entry.search)
+        return [self._candidates(entry, segments, found, i) for i in range(len(queries))]
+
+    def paths(self, source_id: str) -> SourcePlace:
+        """Where a source can be found; of several places the first by path.
+
+        Raises:
+            IntegrityError: The snapshot does not know the source.
+        """
+        place = self._places.get(source_id)
+        if place is None:
+            raise IntegrityError(
+                f"snapshot {self.manifest.snapshot_id} has a unit of source {source_id}, but no place for it"
+            )
+        return place
+
+    @cached_property
+    def _places(self) -> dict[str, SourcePlace]:
+        path = self._local_path(self.manifest.sources.key)
+        try:
+            with pa.memory_map(str(path)) as file:
+                columns = pa.ipc.open_file(file).read_all().to_pydict()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise IntegrityError(f"cannot open {path}: {error}") from error
+        rows = zip(
+            columns["source_id"], columns["path"], columns["uri"], columns["title"], strict=True
+        )
+        places: dict[str, SourcePlace] = {}
+        for source_id, where, uri, title in sorted(rows):
+            places.setdefault(source_id, SourcePlace(where, uri, title))
+        return places
+
+    def _open_segments(self, entry: IndexManifest) -> Iterator[OpenSegment]:
+        for ref in entry.segments:
+            paths = {f.key.rpartition("/")[2]: self._local_path(f.key) for f in ref.files}
+            segment = OpenSegment.open(paths["index.faiss"], paths["rows.arrow"])
+            if len(segment.rows) != ref.rows:
+                raise IntegrityError(
+                    f"segment {ref.digest} has {len(segment.rows)} rows, the manifest says {ref.rows}"
+                )
+            yield segment
+
+    def _candidates(
+        self,
+        entry: IndexManifest,
+        segments: tuple[OpenSegment, ...],
+        found: Neighbours,
+        query: int,
+    ) -> list[Candidate]:
+        places = zip(
+            found.similarity[query].tolist(),
+            found.segment[query].tolist(),
+            found.row[query].tolist(),
+            strict=True,
+        )
+        return [
+            _candidate(entry, similarity, segments[segment].row(row))
+            for similarity, segment, row in places
+            if row >= 0
+        ]
+
+
+def files_of(manifest: Manifest) -> Iterator[FileRef]:
+    """Every file a snapshot is made of besides its manifest."""
+    yield manifest.sources
+    for index in manifest.indexes:
+        if index.prototypes:
+            yield index.prototypes
+        for segment in index.segments:
+            yield from segment.files
+
+
+def check_file(ref: FileRef, path: Path) -> None:
+    """Compare size and SHA-256 of a file with the manifest.
+
+    Raises:
+        IntegrityError: They differ, or the file cannot be read.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        found = digest_file(path) if size_bytes == ref.size_bytes else ""
+    except OSError as error:
+        raise IntegrityError(f"{ref.key} cannot be read: {error}") from error
+    if size_bytes != ref.size_bytes:
+        raise IntegrityError(
+            f"{ref.key} has {size_bytes} bytes, the manifest says {ref.size_bytes}"
+        )
+    if found != ref.sha256:
+        raise IntegrityError(
+            f"{ref.key} has SHA-256 {found}, the manifest says {ref.sha256}: restore the file"
+            " or publish again"
+        )
+
+
+def _candidate(entry: IndexManifest, similarity: float, row: dict[str, Any]) -> Candidate:
+    return Candidate(
+        partition=entry.partition,
+        space=entry.space,
+        similarity=similarity,
+        unit_id=row["unit_id"],
+        source_id=row["source_id"],
+        parent_id=row["parent_id"],
+        locator=json.loads(row["locator"]),
+        text=row["text"],
+        context=row["context"],
+        attributes=json.loads(row["attributes"]),
+    )
+
+
+def _checked_queries(
+    vectors: np.ndarray, segments: tuple[OpenSegment, ...], place: str
+) -> np.ndarray:
+    dim = segments[0].index.d if segments else vectors.shape[-1]
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or vectors.shape[1] != dim:
+        raise VectorError(
+            f"{place}: query vectors are {vectors.dtype} {list(vectors.shape)}, expected float32 [n, {dim}]"
+        )
+    if not np.isfinite(vectors).all():
+        raise VectorError(f"{place}: a query vector has NaN or infinity in it")
+    return np.ascontiguousarray(vectors)
