@@ -30,6 +30,33 @@ _DECLARATION_BYTES: Final = 4096
 _NON_ASCII_LINES: Final = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
 
 
+# The single- and multi-byte encodings that browsers know (WHATWG Encoding Standard), under Python's names.
+_LEGACY: Final = (
+    *(
+        "cp1250",
+        "cp1251",
+        "cp1252",
+        "cp1253",
+        "cp1254",
+        "cp1255",
+        "cp1256",
+        "cp1257",
+        "cp1258",
+        "cp866",
+        "cp874",
+    ),
+    *("iso8859_2", "iso8859_5", "iso8859_7", "koi8_r", "koi8_u", "mac_roman", "mac_cyrillic"),
+    *("big5", "euc_jp", "euc_kr", "gb18030", "shift_jis"),
+)
+# What a file may declare: written text in one byte or a few, none of Python's transforms such as unicode_escape.
+_DECLARABLE: Final = re.compile(r"cp\d|iso|koi8|mac_|big5|gb|euc_|shift_jis|tis_620|hz$|johab")
+# charset-normalizer takes French, Spanish and German for these; the far likelier cp1252 is tried first.
+_LATIN: Final = frozenset({"cp1250", "cp1257", "iso8859_2", "mac_roman"})
+_SYMBOL_IN_WORD: Final = re.compile(
+    r"[^\W\d_][\u00a1-\u00a9\u00ab-\u00b3\u00b5-\u00b9\u00bb-\u00bf\u00d7\u00f7][^\W\d_]"
+)
+
+
 def is_text(head: bytes) -> bool:
     """Whether bytes are text: a byte-order mark, or no NUL and hardly any control characters."""
     if _mark(head) or _bare_utf16(head):
@@ -138,13 +165,13 @@ def _declared(data: bytes, declaration: re.Pattern[bytes] | None) -> str | None:
     found = declaration.search(data, 0, _DECLARATION_BYTES) if declaration else None
     if found is None:
         return None
-    name = found[1].decode("ascii", "replace").lower()
     try:
-        b"".decode(name)
+        name = codecs.lookup(found[1].decode("ascii", "replace")).name.replace("-", "_")
     except LookupError:
         return None
-    name = codecs.lookup(name).name
-    return "cp1252" if name in ("iso8859-1", "ascii") else None if name == "utf-8" else name
+    if name in ("iso8859_1", "ascii"):
+        return "cp1252"
+    return name if _DECLARABLE.match(name) else None
 
 
 def _guess(data: bytes) -> str | None:
@@ -155,5 +182,16 @@ def _guess(data: bytes) -> str | None:
         lines += match[0]
         if len(lines) >= _SAMPLE_BYTES:
             break
-    best = from_bytes(bytes(lines[:_SAMPLE_BYTES])).best()
+    sample = bytes(lines[:_SAMPLE_BYTES])
+    best = from_bytes(sample, cp_isolation=list(_LEGACY)).best()
+    if (best is None or best.encoding in _LATIN) and _reads_as_western(sample):
+        return "cp1252"
     return None if best is None else best.encoding
+
+
+def _reads_as_western(sample: bytes) -> bool:
+    """Whether cp1252 gives no symbol inside a word, as Polish in it would: ``za¿ó³æ``."""
+    try:
+        return _SYMBOL_IN_WORD.search(sample.decode("cp1252")) is None
+    except UnicodeDecodeError:
+        return False

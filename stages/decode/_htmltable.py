@@ -29,9 +29,9 @@ def is_data_table(table: Element) -> bool:
         or next(table.iterdescendants("table"), None) is not None
     ):
         return False
-    if next(table.iter("th", "caption"), None) is not None:
-        return True
     rows = [sum(1 for _ in _cells(row)) for row in table.iter("tr")]
+    if any(rows) and next(table.iter("th", "caption"), None) is not None:
+        return True
     if sum(width > 1 for width in rows) < 2 or next(table.iter(*_HEADINGS), None) is not None:
         return False
     return all(sum(map(len, cell.itertext())) <= _LAYOUT_CELL_CHARS for cell in table.iter("td"))
@@ -49,11 +49,10 @@ def read_table(
     trs = [tr for tr in table.iter("tr") if next(_cells(tr), None) is not None]
     rows = list(_filled(trs))
     header_rows = _header_rows(trs)
-    if (
-        not caption and header_rows > 1 and len(set(rows[0])) == 1
-    ):  # one cell over all columns names the table
+    # One cell over all columns, above the header, names the table.
+    if not caption and header_rows > 1 and len(set(rows[0])) == 1:
         caption, rows, header_rows = rows[0][0], rows[1:], header_rows - 1
-    if not header_rows and _is_name_value(trs):
+    if trs and not header_rows and _is_name_value(trs):
         rows, header_rows = [("name", "value"), *rows], 1
     return make_table(caption, rows, header_rows or None, path, limit_rows)
 

@@ -52,6 +52,7 @@ _TABLE: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"MP+\x17", "audio/x-musepack"),
     (0, b"TTA1", "audio/x-tta"),
     (0, b"tBaK", "audio/x-tak"),
+    (0, b"/* XPM */", "image/x-xpixmap"),
     (0, b"BLP1", "image/x-blp"),
     (0, b"BLP2", "image/x-blp"),
     (4, b"\x11\xaf", "video/x-fli"),
@@ -96,6 +97,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = tuple(
         (rb"(?:G.{187}){3}G|.{4}G(?:.{191}G){3}", "video/mp2t"),
         (rb"\xff[\xf0\xf1\xf8\xf9][\x40-\xbf]", "audio/aac"),
         (rb"\x0b\x77.{2}[\x00-\xa5][\x30-\x47\x80-\x87]", "audio/ac3"),
+        (rb"#define \w{1,100}_width \d+\s+#define \w{1,100}_height \d+\s", "image/x-xbitmap"),
         (rb"MZ.{58}[\x40-\xff\x00][\x00-\x10]\0\0", "application/x-executable"),
     )
 )

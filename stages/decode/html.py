@@ -93,22 +93,21 @@ def read_html(text: str, path: Path, options: DecodeOptions) -> HtmlContent:
     Raises:
         LimitError: A table has more rows than allowed.
     """
-    root = _parse(text)
+    root, notes = _parse(text)
     if root is None:
         return HtmlContent()
     title = _title(root)
     main = _main(root)
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     found = _walk(main, _Walker(path, options, starts))
-    if (
-        not found.blocks and not found.tables
-    ):  # everything is navigation, or hidden: better that than nothing
+    if not (found.blocks or found.tables):  # all is navigation or hidden: better that than nothing
         found = _walk(root, _Walker(path, options, starts, keep_all=True))
     found.title = title
+    found.notes += notes
     return found
 
 
-def _parse(text: str) -> Element | None:
+def _parse(text: str) -> tuple[Element | None, list[str]]:
     from lxml import etree
 
     # As UTF-8 bytes, because lxml refuses a str that declares another encoding; NULs would end the document.
@@ -119,10 +118,11 @@ def _parse(text: str) -> Element | None:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError:  # nothing but comments or declarations
-        return None
+        return None, []
     if root is not None:
         etree.strip_elements(root, *_NEVER_SHOWN, with_tail=False)
-    return root
+    cut = any(entry.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for entry in parser.error_log)
+    return root, ["nested deeper than the parser goes: text is missing"] if cut else []
 
 
 def _title(root: Element) -> str:
@@ -207,7 +207,8 @@ class _Walker:
     def _push(self, element: Element) -> None:
         outer = self._open[-1]
         kind = _KINDS.get(element.tag, outer.kind)
-        level = int(element.tag[1]) if kind == "heading" and element.tag in _KINDS else outer.level
+        inherited = outer.level if kind == "heading" else 0
+        level = int(element.tag[1]) if _KINDS.get(element.tag) == "heading" else inherited
         self._open.append(_Open(kind, level, element.sourceline or outer.line))
 
     def _break(self) -> None:

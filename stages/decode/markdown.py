@@ -129,7 +129,7 @@ class _Reader:
                 rows[-1].append(squeeze(_inline_text(token)))
         limit = self.options.limits.rows
         table, notes = make_table("", [tuple(row) for row in rows], 1, self.path, limit)
-        if table and table.rows:
+        if table:
             self.tables.append(table)
         self.notes += notes
 

@@ -52,6 +52,8 @@ DECODERS: Final[dict[str, str]] = {
     "image/x-sgi": _IMAGE,
     "image/x-sun-raster": _IMAGE,
     "image/x-qoi": _IMAGE,
+    "image/x-xbitmap": _IMAGE,
+    "image/x-xpixmap": _IMAGE,
     "audio/wav": _AUDIO,
     "audio/aiff": _AUDIO,
     "audio/mpeg": _AUDIO,

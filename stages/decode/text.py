@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _LINE: Final = re.compile(r"[^\n\f]+|\f|\n")
 _RULE: Final = re.compile(r"\s*([=\-~^*_#+.\"'`:])\1{2,}\s*")
-_BULLET: Final = re.compile(r"\s*(?:[-*+•‣▪·]|\d{1,3}[.)]|\(?\d{1,3}\)|\(?[a-z]\))\s+(?=\S)")
+_BULLET: Final = re.compile(r"\s*(?:[-*+•‣▪·]{1,4}|\d{1,3}[.)]|\(?\d{1,3}\)|\(?[a-z]\))\s+(?=\S)")
+_MARK: Final = re.compile(r"\s*[-*+•‣▪·]{1,4}\s+")
 _NUMBERED: Final = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,4})\.?\s+[^\W\d_].{1,70}[^.!?,;:\s]")
 _CHAPTER: Final = re.compile(
     r"(?:chapter|part|book|appendix)\s+(?:\d+|[ivxlc]+|[a-z])\b.{0,60}", re.I
@@ -174,6 +175,9 @@ def _paragraphs(lines: list[_Line]) -> Iterator[list[_Line]]:
 
 def _block(kind: BlockKind, lines: list[_Line]) -> Iterator[Block]:
     whole = "\n".join(line.text for line in lines)
+    mark = _MARK.match(whole) if kind == "list_item" else None
+    start = mark.end() if mark else 0
+    whole = whole[start:]
     text = squeeze_lines(whole) if kind == "code" else squeeze(_BROKEN.sub("", whole))
     if text:
-        yield Block(kind, text, char_start=lines[0].start, char_end=lines[-1].end)
+        yield Block(kind, text, char_start=lines[0].start + start, char_end=lines[-1].end)

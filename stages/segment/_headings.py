@@ -39,7 +39,8 @@ def sections(title: str, blocks: Sequence[Block]) -> Iterator[Section]:
         while path and path[-1][0] >= block.level:
             path.pop()
         if _heads_nothing(blocks, number):
-            yield Section(_join(title, path), [number])
+            context = _join(title, path)
+            yield Section("" if context == block.text else context, [number])
         path.append((block.level, block.text))
         section = Section(_join(title, path))
     if section.body:
