@@ -25,6 +25,7 @@ _CONTROL: Final = bytes([*range(7), *range(14, 27), *range(28, 32), 127])
 _CONTROL_SHARE: Final = 0.002  # a log or a mail archive has a few
 _SAMPLE_BYTES: Final = 1 << 16
 _ODD_SHARE: Final = 0.02
+_MIXED_SHARE: Final = 0.3
 _BYTES_PER_CHAR: Final = 4
 _DECLARATION_BYTES: Final = 4096
 _NON_ASCII_LINES: Final = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
@@ -141,9 +142,8 @@ def _known_encoding(data: bytes) -> tuple[str | None, int]:
     if bare := _bare_utf16(data):
         return bare, 0
     bad = data.decode("utf-8", "replace").count("\ufffd") - data.count("\ufffd".encode())
-    high = len(data) - len(data.translate(None, bytes(range(128, 256))))
     # A cut or spoilt character among many good ones is damage, not another encoding.
-    return ("utf-8", 0) if bad == 0 or bad * 20 < high else (None, 0)
+    return ("utf-8", 0) if bad == 0 or bad * 20 < _high(data) else (None, 0)
 
 
 def _mark(data: bytes) -> bytes:
@@ -186,7 +186,14 @@ def _guess(data: bytes) -> str | None:
     best = from_bytes(sample, cp_isolation=list(_LEGACY)).best()
     if (best is None or best.encoding in _LATIN) and _reads_as_western(sample):
         return "cp1252"
-    return None if best is None else best.encoding
+    if best is None:
+        # Mostly ASCII with bytes of no one encoding among it: its words can be read all the same.
+        return "cp1252" if _high(data) <= len(data) * _MIXED_SHARE else None
+    return str(best.encoding)
+
+
+def _high(data: bytes) -> int:
+    return len(data) - len(data.translate(None, bytes(range(128, 256))))
 
 
 def _reads_as_western(sample: bytes) -> bool:

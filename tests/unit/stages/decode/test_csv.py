@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ from schemas.config import Limits
 from schemas.errors import LimitError
 from stages.decode.csv import decode_csv
 from stages.decode.options import DecodeOptions
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.content import Content, TableData
     from pathlib import Path
+
+    from schemas.content import Content, TableData
 
 
 def read(path: Path, text: str, **limits: int) -> Content:

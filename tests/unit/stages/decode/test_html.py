@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -8,11 +9,11 @@ from schemas.errors import LimitError, NoContentError
 from stages.decode.html import decode_html
 from stages.decode.options import DecodeOptions
 from stages.decode.registry import decode
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.content import Content
     from pathlib import Path
+
+    from schemas.content import Content
 
 PAGE = """<!DOCTYPE html><html><head><title>Grain mills - The Site</title><style>p{}</style></head>
 <body><nav><ul><li>Home</ul></nav>

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -7,11 +8,11 @@ from schemas.config import Limits
 from schemas.errors import LimitError
 from stages.decode.markdown import decode_markdown
 from stages.decode.options import DecodeOptions
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.content import Content
     from pathlib import Path
+
+    from schemas.content import Content
 
 PAGE = """---
 title: "The mill"

@@ -5,6 +5,7 @@ import io
 import struct
 import wave
 import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,6 @@ from schemas.errors import EmptyError, LimitError, SourceError, UnreadableError,
 from stages.decode.options import DecodeOptions
 from stages.decode.registry import DECODERS, decode
 from stages.decode.sniff import UNKNOWN, sniff
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,11 @@ from schemas.config import Limits
 from schemas.errors import EmptyError, LimitError
 from stages.decode.options import DecodeOptions
 from stages.decode.text import decode_text, plain_blocks
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.content import Content
     from pathlib import Path
+
+    from schemas.content import Content
 
 MAN_PAGE = """MILL(1)
 
@@ -128,6 +129,14 @@ def test_a_spoilt_character_does_not_change_the_encoding(tmp_path: Path) -> None
     content = read(tmp_path, "Größe ".encode() * 30 + b"\xff end")
     assert content.blocks[0].text.startswith("Größe Größe")
     assert content.notes == ("1 characters could not be decoded as utf-8",)
+
+
+def test_bytes_of_no_encoding_cost_only_themselves(tmp_path: Path) -> None:
+    content = read(tmp_path, b"Readable words \x81\x8d\xff\xfe\x90 with junk \x81 among them.")
+    assert {"Readable", "words", "with", "junk", "among", "them."} <= set(
+        content.blocks[0].text.split()
+    )
+    assert content.notes
 
 
 def test_unseen_characters_go(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ from stages.segment._pixels import hash_pixels
 from stages.segment.options import SegmentOptions
 from stages.segment.passages import segment_passages
 from stages.segment.registry import segment
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.unit import Unit
     from collections.abc import Sequence
+
+    from schemas.unit import Unit
 
 
 def cut(

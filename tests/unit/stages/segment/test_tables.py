@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +11,11 @@ from schemas.partition import TABLE_ROW, TABLE_TABLE
 from stages.segment.options import SegmentOptions
 from stages.segment.registry import segment
 from stages.segment.tables import segment_tables
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.unit import Unit
     from collections.abc import Sequence
+
+    from schemas.unit import Unit
 
 TABLE = TableData("Mills", ("name", "built"), (("Old", "1700"), ("New", ""), ("New", "")))
 
