@@ -18,7 +18,18 @@ from infra.ray_worker import OOM_MARK, Pick, Ready, StageWorker, Where, private_
 
 if TYPE_CHECKING:
     from infra.executor import Item
-    from schemas.engine import StageSpec
+    from schemas.engine import Resources, StageSpec
+
+
+def worker_class(needs: Resources) -> Any:
+    """The remote class of a pool: dead actors stay dead, since only the driver knows what they were doing."""
+    return ray.remote(StageWorker).options(
+        num_cpus=needs.cpus,
+        num_gpus=needs.gpus,
+        max_restarts=0,
+        max_task_retries=0,
+        enable_task_events=False,
+    )
 
 
 @dataclass(slots=True)
@@ -68,18 +79,9 @@ class Actor:
     leaving_s: float = 0.0
 
     @classmethod
-    def start(cls, spec: StageSpec, now_s: float) -> Actor:
+    def start(cls, worker: Any, spec: StageSpec, now_s: float) -> Actor:
         """Ask Ray for one; returns at once."""
-        needs = spec.resources
-        options = {
-            "num_cpus": needs.cpus,
-            "num_gpus": needs.gpus,
-            "max_restarts": 0,
-            "max_task_retries": 0,
-            "enable_task_events": False,
-        }
-        remote = ray.remote(StageWorker).options(**options)
-        handle = remote.remote(needs.threads, needs.memory_bytes)
+        handle = worker.remote(spec.resources.threads, spec.resources.memory_bytes)
         return cls(handle, now_s, handle.where.remote(), handle.setup.remote(spec.factory))
 
     def refs(self) -> list[ray.ObjectRef]:

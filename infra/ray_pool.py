@@ -15,7 +15,7 @@ from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 from ray.exceptions import RayActorError, RayError
 
 from infra.executor import Result, StageQueue
-from infra.ray_actor import Actor
+from infra.ray_actor import Actor, worker_class
 from infra.ray_arrays import Block, RayArrays
 from infra.ray_worker import Ready, Reply, Where
 from schemas.engine import Answer, Failure, StageStats
@@ -64,6 +64,7 @@ class RayPool:
         self.spec = spec
         self.queue = StageQueue(spec, outcomes)
         self.actors: list[Actor] = []
+        self._worker = worker_class(spec.resources)
         self._account = account
         self._schedule_timeout_s = schedule_timeout_s
         self._setup_deaths = 0
@@ -102,7 +103,7 @@ class RayPool:
         self._retire(now_s)
         if self.queue.pending:
             missing = self.spec.actors - sum(not self._worn(actor) for actor in self.actors)
-            self.actors.extend(Actor.start(self.spec, now_s) for _ in range(missing))
+            self.actors.extend(Actor.start(self._worker, self.spec, now_s) for _ in range(missing))
         able = [a for a in self.actors if a.ready and not a.leaving_ref and not self._spent(a)]
         for actor in able:
             if not actor.calls:
