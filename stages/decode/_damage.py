@@ -1,0 +1,57 @@
+"""What a person should know of a medium that did not come through whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from schemas.content import PartialReject
+from schemas.errors import CorruptError, CrashError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stages.decode._fflog import MediaInfo
+    from stages.decode._ffmpeg import Run
+
+_MISSING_S: Final = 1.0  # containers round, and count the encoder's delay and padding
+_MISSING_SHARE: Final = 0.02
+
+
+def damage(
+    run: Run, info: MediaInfo, decoded_s: float
+) -> tuple[tuple[str, ...], tuple[PartialReject, ...]]:
+    """Notes and lost parts of a medium of which something came through.
+
+    Args:
+        run: How ffmpeg ended.
+        info: What the container announced.
+        decoded_s: Seconds that came through.
+    """
+    notes: list[str] = []
+    if errors := run.log.errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        notes.append(f"ffmpeg reported: {errors[0]}{more}")
+    if run.returncode < 0:
+        notes.append(f"ffmpeg died by signal {-run.returncode} at {decoded_s:.1f} s")
+    announced_s = info.duration_s
+    if announced_s is None or info.estimated or decoded_s >= announced_s - _slack(announced_s):
+        return tuple(notes), ()
+    reason = f"decoded {decoded_s:.1f} s of the {announced_s:.1f} s announced; the rest is damaged or missing"
+    return (*notes, reason), (PartialReject("decode", "corrupt", reason, second=decoded_s),)
+
+
+def _slack(announced_s: float) -> float:
+    return max(_MISSING_S, _MISSING_SHARE * announced_s)
+
+
+def refuse(path: Path, run: Run, what: str) -> NoReturn:
+    """Raise for a medium of which nothing came through.
+
+    Raises:
+        CrashError: A signal ended ffmpeg.
+        CorruptError: Otherwise, with what ffmpeg said first.
+    """
+    if run.returncode < 0:
+        raise CrashError(f"{path}: ffmpeg died by signal {-run.returncode}, no {what} was decoded")
+    errors = run.log.errors
+    raise CorruptError(f"{path}: no {what} could be decoded: {errors[0] if errors else 'empty'}")

@@ -1,0 +1,160 @@
+"""Where ffmpeg's output goes: samples into one buffer, frames into a bounded, evenly thinned collection."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from schemas.content import SAMPLE_RATE_HZ
+from schemas.errors import LimitError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_READ_BYTES: Final = 1 << 20
+_BYTES_A_SAMPLE: Final = 2
+_PTS: Final = re.compile(rb"pts_time:(-?[\d.]+(?:e[+-]?\d+)?)")
+
+
+class SoundSink:
+    """Collects s16le samples at 16 kHz.
+
+    Args:
+        path: For messages.
+        limit_s: More than this raises LimitError (115 MB are an hour).
+    """
+
+    def __init__(self, path: Path, limit_s: float) -> None:
+        self._path = path
+        self._limit_s = limit_s
+        self._data = bytearray()  # grows by an eighth, in place where the system can
+
+    def read(self, fd: int) -> bool:
+        """Read once; False at the end."""
+        data = os.read(fd, _READ_BYTES)
+        self._data += data
+        check_length(
+            self._path, len(self._data) / (_BYTES_A_SAMPLE * SAMPLE_RATE_HZ), self._limit_s
+        )
+        return bool(data)
+
+    def samples(self) -> NDArray[np.int16]:
+        """int16 [n], without a copy; call it once, at the end."""
+        whole = len(self._data) // _BYTES_A_SAMPLE * _BYTES_A_SAMPLE
+        return np.frombuffer(memoryview(self._data)[:whole], dtype="<i2")
+
+
+class LineSink:
+    """Collects the times that the filter ``metadata=print`` writes, in seconds."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.times_s: deque[float] = deque()
+
+    def read(self, fd: int) -> bool:
+        """Read once; False at the end."""
+        data = os.read(fd, _READ_BYTES)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.startswith(b"frame:"):
+                match = _PTS.search(line)
+                self.times_s.append(float(match[1]) if match else 0.0)
+        return bool(data)
+
+
+class FrameSink:
+    """Joins frames to their times and keeps an even selection of them in bounded memory.
+
+    Time is divided into equal steps, and the first frame of each step is kept. When `capacity` is passed, the step
+    doubles and the frames that are no longer first are let go; so the kept frames are always evenly spread, and
+    which they are depends on the frames alone.
+
+    Args:
+        path: For messages.
+        size: Side of the frames in pixels.
+        step_s: Length of a step to begin with.
+        capacity: Frames kept at most, at least 2.
+        limit_s: A frame later than this raises LimitError.
+    """
+
+    def __init__(
+        self, path: Path, *, size: int, step_s: float, capacity: int, limit_s: float
+    ) -> None:
+        self.times = LineSink()
+        self.step_s = step_s
+        self._path = path
+        self._size = size
+        self._capacity = capacity
+        self._limit_s = limit_s
+        self._waiting: deque[NDArray[np.uint8]] = deque()
+        self._frame = self._empty()
+        self._filled = 0
+        self._kept: list[tuple[float, NDArray[np.uint8]]] = []
+        self._last_s = -1.0
+
+    def read(self, fd: int) -> bool:
+        """Read once into the frame that is being filled; False at the end."""
+        count = os.readv(fd, [self._frame.data.cast("B")[self._filled :]])
+        self._filled += count
+        if self._filled == self._frame.nbytes:
+            self._waiting.append(self._frame)
+            self._frame, self._filled = self._empty(), 0
+        self._join()
+        return bool(count)
+
+    def frames(self) -> tuple[NDArray[np.float64], list[NDArray[np.uint8]]]:
+        """Times in seconds, ascending, and the frames, uint8 [S, S, 3]; call it at the end."""
+        self._join()
+        times = np.array([time for time, _ in self._kept])
+        return times, [frame for _, frame in self._kept]
+
+    @property
+    def last_s(self) -> float:
+        """Time of the last frame seen, kept or not; -1 without any."""
+        return self._last_s
+
+    def _empty(self) -> NDArray[np.uint8]:
+        return np.empty((self._size, self._size, 3), dtype=np.uint8)
+
+    def _join(self) -> None:
+        while self._waiting and self.times.times_s:
+            time_s = max(0.0, self.times.times_s.popleft())
+            self._keep(time_s, self._waiting.popleft())
+
+    def _keep(self, time_s: float, frame: NDArray[np.uint8]) -> None:
+        check_length(self._path, time_s, self._limit_s)
+        if time_s <= self._last_s:
+            return  # the clock of the stream jumped back
+        self._last_s = time_s
+        if self._kept and self._step(time_s) == self._step(self._kept[-1][0]):
+            return
+        self._kept.append((time_s, frame))
+        if len(self._kept) > self._capacity:
+            self._thin()
+
+    def _step(self, time_s: float) -> int:
+        return int(time_s / self.step_s)
+
+    def _thin(self) -> None:
+        self.step_s *= 2
+        kept: list[tuple[float, NDArray[np.uint8]]] = []
+        for time_s, frame in self._kept:
+            if not kept or self._step(time_s) != self._step(kept[-1][0]):
+                kept.append((time_s, frame))
+        self._kept = kept
+
+
+def check_length(path: Path, seconds: float, limit_s: float) -> None:
+    """Raise when a medium is longer than allowed.
+
+    Raises:
+        LimitError: Names the file and the limit.
+    """
+    if seconds > limit_s:
+        raise LimitError(f"{path} is longer than limits.media_s = {limit_s:g}", second=limit_s)
