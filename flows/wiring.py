@@ -36,6 +36,19 @@ def workers(config: Config) -> int:
     return config.engine.workers or len(os.sched_getaffinity(0))
 
 
+def embedding_gpus(config: Config) -> tuple[float, int]:
+    """The share of a GPU of one embedding actor, and the number of such actors."""
+    here = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    share = config.engine.embed_gpus
+    if share is None:
+        share = 1.0 if here else 0.0
+    if (
+        not share or not here
+    ):  # a cluster's GPUs are not seen from its driver: as many actors as workers then
+        return share, workers(config)
+    return share, max(1, int(here / share))
+
+
 def contracts(config: Config) -> tuple[SpaceContract, ...]:
     """The spaces of the profile, text first."""
     from stages.embed.registry import contract
@@ -63,13 +76,12 @@ def make_executor(config: Config) -> Executor:
 
 def stage_specs(config: Config) -> list[StageSpec]:
     """The four pools of a run."""
-    from stages.recognise.options import RecogniseOptions
-
     from flows.ingest import CALL_COST, DECODE, EMBED, RECOGNISE
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
     from stages.embed.stage import EmbedStage
     from stages.index.stage import IndexStage
+    from stages.recognise.options import RecogniseOptions
     from stages.recognise.stage import RecogniseStage
 
     spaces = contracts(config)
@@ -79,10 +91,17 @@ def stage_specs(config: Config) -> list[StageSpec]:
     recognise_options = RecogniseOptions(config.recognition)
     count = workers(config)
 
+    gpus, embedders = embedding_gpus(config)
+
     def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
-        memory = limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0
-        resources = Resources(cpus=_SHARES[name], memory_bytes=memory, threads=_ENCODER_THREADS)
-        return StageSpec(name, factory, resources, actors=count, **rest)
+        resources = Resources(
+            cpus=_SHARES[name],
+            gpus=gpus if name == EMBED else 0,
+            memory_bytes=limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0,
+            threads=_ENCODER_THREADS,
+        )
+        actors = embedders if name == EMBED else count
+        return StageSpec(name, factory, resources, actors=actors, **rest)
 
     return [
         spec(

@@ -56,9 +56,15 @@ class Recognition(_Section):
 
 
 class Engine(_Section):
-    """Where it runs. `workers` actors per pool; 0 means one per CPU core."""
+    """Where it runs.
+
+    `workers` is the number of actors per pool, 0 for one per CPU core. `embed_gpus` is the share of a GPU that one
+    embedding actor declares (several may share one), 0 to embed on the CPU; unset, it is 1 where this machine has a
+    GPU, with as many embedding actors as GPUs, else 0.
+    """
 
     workers: int = Field(default=0, ge=0)
+    embed_gpus: float | None = Field(default=None, ge=0)
     decode_recycle_items: int = Field(default=500, ge=0)
     bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
     commit_rows: int = Field(default=20_000, gt=0)

@@ -59,7 +59,7 @@ class PageContent:
         height_pt: Height in PDF points.
         text: Its text layer or, after recognition, its OCR text.
         pixels_array: Index of its picture at model size, uint8 [1, S, S, 3].
-        ocr_array: Index of its full render, uint8 [H, W, 3], when the page has no text layer; else None.
+        ocr_array: Index of its full render in grey, uint8 [H, W, 1], when the page has no text layer; else None.
     """
 
     number: int

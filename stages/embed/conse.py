@@ -21,6 +21,7 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.space import SpaceContract
 from stages.embed import minilm
+from stages.embed.device import compute_device
 from stages.embed.labels import LABELS_DIGEST, N_LABELS, label_texts
 from stages.embed.weights import packaged_file, verify_digest
 
@@ -133,8 +134,8 @@ class ConSE:
             scaled = torch.from_numpy((pixels - _PIXEL_MEAN) / _PIXEL_SCALE)
             with torch.inference_mode():
                 # A view of [n, H, W, C] memory as [n, C, H, W] is what torch calls channels_last.
-                out = self._model(scaled.permute(0, 3, 1, 2))
-            logits[start : start + len(batch)] = out[: len(batch)].numpy()
+                out = self._model(scaled.to(self._device).permute(0, 3, 1, 2))
+            logits[start : start + len(batch)] = out[: len(batch)].cpu().numpy()
         return logits
 
     def _mix_labels(self, logits: np.ndarray) -> np.ndarray:
@@ -161,6 +162,10 @@ class ConSE:
         return label_texts()
 
     @cached_property
+    def _device(self) -> str:
+        return compute_device()
+
+    @cached_property
     def _model(self) -> EfficientNetLite0:
         import torch
 
@@ -170,5 +175,5 @@ class ConSE:
         verify_digest(path, self.contract.weights_digest)
         model = EfficientNetLite0()
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        fused: EfficientNetLite0 = model.fuse().to(memory_format=torch.channels_last)
+        fused: EfficientNetLite0 = model.fuse().to(self._device, memory_format=torch.channels_last)
         return fused

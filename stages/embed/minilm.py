@@ -15,6 +15,7 @@ import numpy as np
 
 from schemas.errors import ContractError
 from schemas.space import SpaceContract
+from stages.embed.device import compute_device
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
@@ -126,10 +127,11 @@ class MiniLM:
             kept = _truncated(tokens, bucket)
             ids[row, : len(kept)] = torch.tensor(kept)
             mask[row, : len(kept)] = 1
+        device = self._model.device
         features: dict[str, Any] = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "token_type_ids": torch.zeros_like(ids),
+            "input_ids": ids.to(device),
+            "attention_mask": mask.to(device),
+            "token_type_ids": torch.zeros_like(ids, device=device),
         }
         transformer, *heads = self._model
         torch.set_num_threads(self.contract.threads)
@@ -138,7 +140,7 @@ class MiniLM:
             features["token_embeddings"] = features["token_embeddings"].float()
             for head in heads:
                 features = head(features)
-        embedded: np.ndarray = features["sentence_embedding"][: len(batch)].numpy()
+        embedded: np.ndarray = features["sentence_embedding"][: len(batch)].cpu().numpy()
         return embedded
 
     @cached_property
@@ -163,7 +165,7 @@ class MiniLM:
         logging.disable_progress_bar()
         model = SentenceTransformer(
             str(path.parent),
-            device="cpu",
+            device=compute_device(),
             local_files_only=True,
             model_kwargs={"dtype": getattr(torch, self.contract.dtype)},
         )
