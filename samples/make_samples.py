@@ -1,13 +1,12 @@
 """Make the generated part of the sample corpus again: ``python samples/make_samples.py``.
 
 Needs `ffmpeg` and `flite` (Debian packages of these names) on PATH besides the project's own environment. The articles,
-the diary and the web page are written by hand and only copied around. The results are committed, so nobody has to run this.
+the diary and the web page are written by hand. The results are committed, so nobody has to run this.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 from making_report import write_broken, write_report, write_scan
@@ -16,12 +15,11 @@ from making_tables import write_birds, write_harvest
 from making_video import write_video
 
 
-def main() -> int:
+def main() -> None:
     """Write every generated file under samples/corpus."""
     missing = [tool for tool in ("ffmpeg", "flite") if shutil.which(tool) is None]
     if missing:
-        print(f"not found: {', '.join(missing)}; apt install ffmpeg flite", file=sys.stderr)
-        return 1
+        raise SystemExit(f"not found: {', '.join(missing)}; apt install ffmpeg flite")
     corpus = Path(__file__).resolve().parent / "corpus"
     for folder in ("tables", "report", "scans", "sound", "video", "archive"):
         (corpus / folder).mkdir(parents=True, exist_ok=True)
@@ -38,8 +36,7 @@ def main() -> int:
     shutil.copyfile(corpus / "articles" / "history.md", corpus / "archive" / "history_copy.md")
     write_broken(corpus / "report" / "report_2024.pdf", corpus / "archive" / "broken_download.pdf")
     (corpus / "archive" / "empty.txt").write_bytes(b"")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

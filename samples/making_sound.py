@@ -11,6 +11,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RATE_HZ: Final = 16_000
+_BELL_PARTIALS: Final = (  # frequency ratio, loudness, seconds to die down to 37 %
+    (0.5, 0.5, 5.0),
+    (1.0, 0.7, 3.0),
+    (1.183, 0.8, 2.6),
+    (1.506, 0.4, 2.0),
+    (2.0, 1.0, 2.0),
+    (2.514, 0.5, 1.2),
+    (2.662, 0.5, 1.1),
+    (3.011, 0.6, 1.0),
+    (4.166, 0.4, 0.6),
+    (5.433, 0.3, 0.4),
+    (6.796, 0.2, 0.3),
+    (8.215, 0.15, 0.2),
+)
 
 TOUR: Final = (
     "Welcome to Gristmill Hollow. You are standing beside the water wheel, which is five metres high and turns"
@@ -44,33 +58,32 @@ def write_sound(samples: np.ndarray, path: Path) -> None:
 
 
 def bell(duration_s: float = 6.0) -> np.ndarray:
-    """Three strokes of a church bell: partials hum, prime, tierce, quint, nominal and above, each dying away.
+    """Strokes of a church bell: pairs of partials that beat against each other and die away.
 
-    Ratios of the partials after Lehr, "The Designing of Swinging Bells and Carillon Bells" (1987).
+    Ratios hum, prime, tierce, quint, nominal and above after Lehr, "The Designing of Swinging Bells and
+    Carillon Bells" (1987).
     """
-    partials = ((0.5, 0.6, 4.0), (1.0, 0.8, 2.8), (1.2, 0.7, 2.2), (1.5, 0.35, 1.6)) + (
-        (2.0, 1.0, 1.5),
-        (2.67, 0.5, 0.7),
-        (3.0, 0.4, 0.6),
-        (4.1, 0.3, 0.35),
-        (5.4, 0.2, 0.2),
-    )
+    rng = np.random.default_rng(1583)
     time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
     sound = np.zeros_like(time_s)
-    for stroke_s in (0.05, 2.05, 4.05):
-        since_s = time_s - stroke_s
-        for ratio, loudness, decay_s in partials:
-            wave = np.sin(2 * np.pi * 330 * ratio * np.maximum(since_s, 0))
-            sound += np.where(since_s >= 0, loudness * np.exp(-since_s.clip(0) / decay_s) * wave, 0)
-    return _loud(sound)
+    for stroke_s in np.arange(0.05, duration_s - 0.5, 1.6):
+        begin = round(float(stroke_s) * RATE_HZ)
+        since_s = time_s[: time_s.size - begin]
+        for ratio, loudness, decay_s in _BELL_PARTIALS:
+            phase = 2 * np.pi * 440 * ratio * since_s
+            wave = np.sin(phase) + 0.6 * np.sin(1.003 * phase)
+            sound[begin:] += loudness * np.exp(-since_s / decay_s) * wave
+        sound[begin:] += 0.3 * np.exp(-since_s / 0.01) * rng.standard_normal(since_s.size)
+    return _loud(_echo(sound, 2.0, 0.6, rng))
 
 
 def siren(duration_s: float = 6.0) -> np.ndarray:
-    """A fire engine: two tones in turn, with overtones."""
+    """A fire engine: a tone that rises quickly and falls slowly between 500 and 1350 Hz, in a street."""
+    rng = np.random.default_rng(1911)
     time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
-    pitch_hz = np.where(np.floor(time_s / 0.6) % 2 == 0, 440.0, 585.0)
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
-    return _loud(sum((np.sin(n * phase) / n for n in range(1, 9)), np.zeros_like(phase)))
+    pitch_hz = np.interp(time_s % 4.0, [0, 1.6, 4.0], [500, 1350, 500])
+    tone = np.tanh(3 * np.sin(2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ))
+    return _loud(_echo(tone + 0.02 * rng.standard_normal(time_s.size), 1.2, 0.5, rng))
 
 
 def stream(duration_s: float = 8.0) -> np.ndarray:
@@ -93,12 +106,22 @@ def stream(duration_s: float = 8.0) -> np.ndarray:
     return _loud(sound)
 
 
+def _echo(dry: np.ndarray, length_s: float, mix: float, rng: np.random.Generator) -> np.ndarray:
+    """Add the sound of a room: convolution with noise that dies away."""
+    count = round(length_s * RATE_HZ)
+    room = rng.standard_normal(count) * np.exp(-6 * np.arange(count) / count)
+    size = dry.size + count
+    wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(room, size), size)[: dry.size]
+    return np.asarray(dry + mix * wet / np.linalg.norm(room))
+
+
 def _loud(samples: np.ndarray) -> np.ndarray:
     return 0.7 * samples / np.abs(samples).max()
 
 
 def _synthesise(text: str, voice: str, scratch: Path) -> np.ndarray:
-    subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(scratch)], check=True)
+    command = ["flite", "-voice", voice, "-t", text, "-o", str(scratch)]
+    subprocess.run(command, check=True)
     command = ["ffmpeg", "-v", "error", "-i", str(scratch), "-f", "s16le", "-ac", "1"]
     decoded = subprocess.run([*command, "-ar", str(RATE_HZ), "-"], check=True, capture_output=True)
     scratch.unlink()

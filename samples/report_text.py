@@ -34,8 +34,8 @@ and has been used 240 times.</p>""",
 When it is below 60 centimetres the sluice stays shut, because the river authority wants a stream of at least ninety
 litres a second to reach the fish ladder at all times.</p>
 <p>On nineteen days the wheel could not turn. The millers used the time to dress the French burr stones.</p>""",
-        """<p>Grain came from six farms, none of them farther away than nine miles. The rye of Hobb's Farm was so good that
-its sales rose by nearly a third. Spelt was ground for the first time.</p>
+        """<p>Grain came from six farms, none of them farther away than nine miles. The rye of Hobb's Farm was so good
+that its sales rose by nearly a third. Spelt was ground for the first time.</p>
 <p>In April, weevils were found in one delivery of wheat. The load was sent back, the bins were emptied and swept, and
 traps are now read each week. No flour had to be destroyed.</p>
 <p>Two owl boxes on the gable keep mice away better than any cat since Captain.</p>""",
@@ -45,7 +45,8 @@ traps are now read each week. No flour had to be destroyed.</p>
 <p>An endoscope pushed into the old axle in March showed what the carpenters had feared: a cavity as long as an arm.
 Rain that ran along the spokes had rotted the core from within.</p>
 <p>The new axle was hewn from an oak that stood for 210 years in Larrow Wood and was felled by a storm in 2019. It is
-5.4 metres long, 62 centimetres thick and weighs 1.7 tonnes. Iron rings were shrunk on both ends while they glowed.</p>""",
+5.4 metres long, 62 centimetres thick and weighs 1.7 tonnes. Iron rings were shrunk on both ends while they
+glowed.</p>""",
         """<p>The wheel was hung from a crane for eleven days while the axle was changed. The bearings are blocks of
 lignum vitae, a wood so oily that water is all the grease it needs.</p>
 <p>On 30 November at a quarter past two the sluice was opened by the youngest volunteer, who is nine. The wheel
