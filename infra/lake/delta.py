@@ -131,14 +131,19 @@ class DeltaTables:
             return DeltaTable.create(
                 url,
                 spec.schema,
-                mode="ignore",
+                mode="error",
                 partition_by=list(spec.partition_by),
                 configuration={_DIM_KEY: str(dim)} if dim else None,
                 storage_options=self._options,
+                # A retry would write a second description over another creator's.
+                commit_properties=CommitProperties(max_commit_retries=0),
                 raise_if_key_not_exists=False,
             )
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot create the table {url}: {error}") from error
+            table = self.open(spec)
+            if table is None:
+                raise LakeError(f"cannot create the table {url}: {error}") from error
+            return table
 
     def _commit(
         self, spec: TableSpec, table: DeltaTable, rows: pa.Table, transaction: Transaction

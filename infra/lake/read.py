@@ -1,6 +1,7 @@
-"""A view of the lake as of one moment: every read through it sees the same tables.
+"""A view of the lake as of one moment: every read through it sees the same live rows.
 
-It takes `completions` first and the other tables after, so whatever a completion names is there already.
+It takes `completions` first and every other table when it is first asked for. So whatever a completion names is there
+already, and rows that came later are not named.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ class LakeView:
         where &= pc.field("source_id").isin(as_array(live["source_id"]))
         needed = list(dict.fromkeys([*wanted, "unit_id", "source_id", "batch"]))
         rows = self._read(paths.UNITS, needed, where & _in_partition(partition))
-        rows = rows.filter(is_latest(rows, "source_id", live)).sort_by("unit_id")
-        return rows.filter(_first_of_equals(rows["unit_id"])).select(wanted)
+        kept = np.flatnonzero(is_latest(rows, "source_id", live))
+        return rows.select(wanted).take(pa.array(kept[_ascending_once(rows["unit_id"].take(kept))]))
 
     def live_vectors(
         self, space_key: str, partition: Partition, input_column: InputColumn
@@ -245,13 +246,14 @@ def _in_partition(partition: Partition | None) -> pc.Expression:
     )
 
 
-def _first_of_equals(column: pa.ChunkedArray) -> pa.Array:
-    """True for each first of a run of equal values in a sorted column."""
-    values = as_array(column)
-    if not len(values):
-        return pa.array([], pa.bool_())
-    changed = pc.not_equal(values.slice(1), values.slice(0, len(values) - 1))
-    return pa.concat_arrays([pa.array([True]), changed])
+def _ascending_once(ids: pa.ChunkedArray) -> np.ndarray:
+    """Positions, int64, that put `ids` in ascending order, the first of each id only."""
+    order = pc.sort_indices(ids).to_numpy().astype(np.int64)
+    ascending = ids.take(order).combine_chunks()
+    changed = pc.not_equal(ascending.slice(1), ascending.slice(0, max(len(ascending) - 1, 0)))
+    first = np.concatenate([[True], changed.to_numpy(zero_copy_only=False)])[: len(order)]
+    kept: np.ndarray = order[first]
+    return kept
 
 
 def _known_path(row: dict[str, Any], codes: dict[str, str]) -> KnownPath:

@@ -1,0 +1,116 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import psutil
+import pytest
+
+from infra.blobs import open_blobs
+from infra.lake.lock import STALE_S, LockEntry, WriterLock
+from schemas.errors import ConflictError, LakeError
+
+HOLD = """
+import sys, time
+from infra.blobs import open_blobs
+from infra.lake.lock import WriterLock
+WriterLock.acquire(open_blobs(sys.argv[1]), "first")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    return open_blobs(str(tmp_path))
+
+
+def held_by(blobs, number=1, **changes):
+    """An entry as another process would have left it."""
+    entry = LockEntry(
+        run_id="other",
+        host="elsewhere",
+        pid=1,
+        process_started_s=0.0,
+        heartbeat_s=time.time(),
+    )
+    data = json.dumps(asdict(entry) | changes).encode()
+    blobs.put(f"locks/writer/{number:010}.json", data)
+
+
+def take(blobs):
+    WriterLock.acquire(blobs, "mine").release()
+
+
+def test_it_can_be_taken_again_once_it_is_released(blobs):
+    for _ in range(3):
+        take(blobs)
+    assert len(blobs.list("locks")) == 1
+
+
+def test_a_second_writer_is_told_who_holds_it(blobs):
+    lock = WriterLock.acquire(blobs, "first")
+    with pytest.raises(ConflictError, match=f"run first .process {os.getpid()} on "):
+        WriterLock.acquire(blobs, "second")
+    lock.check()
+    lock.release()
+
+
+def test_a_killed_writer_blocks_nobody(blobs):
+    with subprocess.Popen([sys.executable, "-c", HOLD, blobs.url], stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout.readline() == b"held\n"
+            with pytest.raises(ConflictError, match="run first"):
+                take(blobs)
+        finally:
+            child.send_signal(signal.SIGKILL)
+        while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        take(blobs)  # dead, though its parent has not reaped it yet
+
+
+def test_a_live_writer_elsewhere_is_respected_until_its_heartbeat_stops(blobs):
+    held_by(blobs)
+    with pytest.raises(ConflictError, match=r"run other .process 1 on elsewhere"):
+        take(blobs)
+    held_by(blobs, heartbeat_s=time.time() - STALE_S - 1)
+    take(blobs)
+
+
+def test_another_process_with_the_same_pid_is_not_the_writer(blobs):
+    held_by(blobs, host=socket.gethostname(), pid=os.getpid(), process_started_s=1.0)
+    take(blobs)
+
+
+def test_an_ousted_writer_finds_out(blobs):
+    lock = WriterLock.acquire(blobs, "first")
+    held_by(blobs, number=2)
+    with pytest.raises(ConflictError, match="run other"):
+        lock.check()
+    lock.release()
+    with pytest.raises(
+        ConflictError, match="run other"
+    ):  # its release did not free the lock of the other
+        take(blobs)
+
+
+def test_a_broken_entry_says_what_to_do(blobs):
+    blobs.put("locks/writer/0000000001.json", b"{")
+    with pytest.raises(LakeError, match="delete it if no run is active"):
+        take(blobs)
+
+
+def test_its_heartbeat_is_seen(blobs, monkeypatch):
+    monkeypatch.setattr("infra.lake.lock.HEARTBEAT_S", 0.05)
+    lock = WriterLock.acquire(blobs, "first")
+    (key,) = blobs.list("locks")
+    first = json.loads(blobs.get(key))["heartbeat_s"]
+    deadline = time.monotonic() + 10
+    while json.loads(blobs.get(key))["heartbeat_s"] == first and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert json.loads(blobs.get(key))["heartbeat_s"] > first
+    lock.release()
