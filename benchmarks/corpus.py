@@ -15,7 +15,7 @@ _PDF_PAGES: Final = 4
 _VIDEOS: Final = 6
 _SCENES: Final = 6
 _SCENE_S: Final = 8.0
-_SYLLABLES: Final = ["ba", "co", "di", "fu", "ga", "he", "jo", "ki", "la", "me", "no", "pi", "qua", "re", "so", "ta", "ve", "wi", "xe", "yo", "zu", "mill", "grain", "stone"]  # fmt: skip
+_SYLLABLES: Final = ("ba", "co", "di", "gra", "he", "jo", "ki", "mill", "no", "qua", "re", "stone")
 
 
 def make_text_corpus(folder: Path, seed: int) -> None:
