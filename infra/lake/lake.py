@@ -51,6 +51,10 @@ class Lake:
         Raises:
             LakeError: It is no lake, or one of another format version; says what to do.
         """
+        if url.startswith("memory:"):
+            raise LakeError(
+                "a lake has tables, which need a disk or a bucket: give a path or s3://"
+            )
         if not create and not open_blobs(url, read_only=True).exists(paths.MARKER_KEY):
             raise LakeError(f"{url} is no lake: ingest into it first, or correct the URL")
         blobs = open_blobs(url)

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
@@ -37,7 +38,8 @@ class LockEntry:
     Attributes:
         run_id: The run.
         host: Host name.
-        pid: Process id on that host.
+        pid_namespace: In which `pid` means something: a container has its own.
+        pid: Process id.
         process_started_s: When the process started, seconds since the epoch: a reused pid has another.
         heartbeat_s: When the holder last showed itself, seconds since the epoch, by its own clock.
         released: It is done.
@@ -45,6 +47,7 @@ class LockEntry:
 
     run_id: str
     host: str
+    pid_namespace: str
     pid: int
     process_started_s: float
     heartbeat_s: float
@@ -54,7 +57,8 @@ class LockEntry:
         """Whether its holder still is there."""
         if self.released or now_s - self.heartbeat_s > STALE_S:
             return False
-        return self.host != socket.gethostname() or _is_running(self.pid, self.process_started_s)
+        is_here = (self.host, self.pid_namespace) == (socket.gethostname(), _pid_namespace())
+        return not is_here or _is_running(self.pid, self.process_started_s)
 
 
 class WriterLock:
@@ -81,6 +85,7 @@ class WriterLock:
         entry = LockEntry(
             run_id=run_id,
             host=socket.gethostname(),
+            pid_namespace=_pid_namespace(),
             pid=os.getpid(),
             process_started_s=psutil.Process().create_time(),
             heartbeat_s=time.time(),
@@ -132,6 +137,12 @@ class WriterLock:
                 self._blobs.put(_key(self._number), _encode(entry))
             except LakeError:
                 continue  # the store may come back before anybody takes over; check() finds out
+
+
+def _pid_namespace() -> str:
+    """Linux' name for it; empty on systems that have none."""
+    link = Path("/proc/self/ns/pid")
+    return str(link.readlink()) if link.is_symlink() else ""
 
 
 def _is_running(pid: int, started_s: float) -> bool:

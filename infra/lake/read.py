@@ -7,7 +7,8 @@ already, and rows that came later are not named.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from sys import intern
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
 
+_PATH_COLUMNS: Final = [
+    "uri",
+    "root",
+    "path",
+    "source_id",
+    "size_bytes",
+    "mtime_ns",
+    "content_hash",
+    "outcome",
+    "batch",
+]
 InputColumn = Literal["text_hash", "pixels_hash"]
 
 
@@ -64,21 +76,27 @@ class LakeView:
     def state(self) -> LakeState:
         """What is known, for planning the next run."""
         units, spaces = self._live.units, self._live.spaces
-        done = zip(units["fingerprint"].to_pylist(), units["batch"].to_pylist(), strict=True)
+        sources = units["source_id"].to_pylist()
+        done = zip(_interned(units["fingerprint"]), _interned(units["batch"]), strict=True)
+        in_spaces = zip(
+            spaces["source_id"].to_pylist(), _interned(spaces["fingerprint"]), strict=True
+        )
         return LakeState(
             paths=self._paths(),
-            units_done=dict(zip(units["source_id"].to_pylist(), done, strict=True)),
-            spaces_done=set(
-                zip(spaces["source_id"].to_pylist(), spaces["fingerprint"].to_pylist(), strict=True)
-            ),
+            units_done=dict(zip(sources, done, strict=True)),
+            spaces_done=set(in_spaces),
             live_sources=set(self._live.sources.to_pylist()),
         )
 
     def embedded(self, space_key: str) -> EmbeddedInputs:
         """(modality, granularity, input_hash) of every vector that is complete, of live units or not."""
         rows = self._embeddings(space_key, [*PARTITION_COLUMNS, "input_hash"])
-        columns = [rows[name].to_pylist() for name in (*PARTITION_COLUMNS, "input_hash")]
-        return EmbeddedInputs(zip(*columns, strict=True))
+        inputs = EmbeddedInputs()
+        for name in _count_partitions(rows):
+            partition = Partition.parse(name)
+            hashes = rows.filter(_in_partition(partition))["input_hash"].to_pylist()
+            inputs.add_all(partition.modality, partition.granularity, hashes)
+        return inputs
 
     def live_units(
         self, partition: Partition | None = None, columns: list[str] | None = None
@@ -185,7 +203,7 @@ class LakeView:
 
     def _paths(self) -> dict[str, KnownPath]:
         live = self._live.paths
-        rows = self._visible(paths.SOURCES)
+        rows = self._visible(paths.SOURCES, _PATH_COLUMNS)
         rows = rows.filter(is_latest(rows, "uri", live))
         named = live.filter(pc.field("source_id") != "")["uri"]
         missing = named.filter(pc.invert(pc.is_in(named, value_set=as_array(rows["uri"]))))
@@ -258,20 +276,13 @@ def _ascending_once(ids: pa.ChunkedArray) -> np.ndarray:
 
 def _known_path(row: dict[str, Any], codes: dict[str, str]) -> KnownPath:
     rejected = row["outcome"] == "rejected"
-    return KnownPath(
-        uri=row["uri"],
-        root=row["root"],
-        path=row["path"],
-        source_id=row["source_id"],
-        size_bytes=row["size_bytes"],
-        mtime_ns=row["mtime_ns"],
-        content_hash=row["content_hash"],
-        outcome=row["outcome"],
-        reject_code=codes.get(row["uri"], "") if rejected else "",
-        fingerprint=row["fingerprint"],
-        batch=row["batch"],
-        title=row["title"],
-    )
+    shared = {name: intern(row[name]) for name in ("root", "outcome", "fingerprint", "batch")}
+    return KnownPath(**{**row, **shared}, reject_code=codes.get(row["uri"], "") if rejected else "")
+
+
+def _interned(column: pa.ChunkedArray) -> list[str]:
+    """Values of a column with few distinct ones, each held in memory once."""
+    return [intern(value) for value in column.to_pylist()]
 
 
 def _count_embedded(units: pa.Table, embedded: pa.Table) -> dict[str, int]:

@@ -71,6 +71,10 @@ class EmbeddedInputs(MutableSet[Input]):
         modality, granularity, input_hash = value
         self._hashes.setdefault((modality, granularity), set()).add(input_hash)
 
+    def add_all(self, modality: str, granularity: str, input_hashes: Iterable[str]) -> None:
+        """Add many of one partition."""
+        self._hashes.setdefault((modality, granularity), set()).update(input_hashes)
+
     def discard(self, value: Input) -> None:
         """Remove one if it is there."""
         modality, granularity, input_hash = value

@@ -321,6 +321,8 @@ def test_only_a_lake_is_opened(tmp_path):
     assert not nowhere.exists()
     lake = Lake.open(str(nowhere), create=True)
     assert Lake.open(str(nowhere), create=True).url == Lake.open(lake.url, create=False).url
+    with pytest.raises(LakeError, match="a disk or a bucket"):
+        Lake.open("memory://", create=True)
     lake.blobs.put("lake.json", b'{"format_version": 99}')
     with pytest.raises(LakeError, match="format version 99"):
         Lake.open(str(nowhere), create=False)

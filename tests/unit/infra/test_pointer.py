@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
@@ -9,6 +12,8 @@ from infra import pointer
 from infra.blobs import open_blobs
 from schemas.blobs import BlobStore
 from schemas.errors import IntegrityError, LakeError
+
+ROOT = Path(__file__).parents[3]
 
 
 def with_snapshots(blobs: BlobStore, *names: str) -> BlobStore:
@@ -106,6 +111,25 @@ def test_a_reader_needs_no_write_access(blobs):
     assert pointer.current(reader) == "a"
     with pytest.raises(LakeError, match="read-only"):
         publish(reader, "b")
+
+
+def test_a_serving_process_imports_nothing_for_it(blobs):
+    publish(blobs, "a")
+    code = (
+        "import sys; from infra.blobs import open_blobs; from infra.pointer import current;"
+        "blobs = open_blobs(sys.argv[1], read_only=True);"
+        "assert current(blobs) == 'a' and blobs.local_path('snapshots/a/manifest.json').is_file();"
+        "print(sorted({'obstore', 'pyarrow', 'deltalake', 'numpy', 'pydantic'} & sys.modules.keys()))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, blobs.url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=True,
+    )
+    assert answer.stdout == "[]\n"
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "back"]), max_size=12))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ from infra.blobs import open_blobs
 from infra.lake.lock import STALE_S, LockEntry, WriterLock
 from schemas.errors import ConflictError, LakeError
 
+ROOT = Path(__file__).parents[4]
 HOLD = """
 import sys, time
 from infra.blobs import open_blobs
@@ -34,6 +36,7 @@ def held_by(blobs, number=1, **changes):
     entry = LockEntry(
         run_id="other",
         host="elsewhere",
+        pid_namespace="",
         pid=1,
         process_started_s=0.0,
         heartbeat_s=time.time(),
@@ -61,7 +64,9 @@ def test_a_second_writer_is_told_who_holds_it(blobs):
 
 
 def test_a_killed_writer_blocks_nobody(blobs):
-    with subprocess.Popen([sys.executable, "-c", HOLD, blobs.url], stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, blobs.url], stdout=subprocess.PIPE, cwd=ROOT
+    ) as child:
         try:
             assert child.stdout.readline() == b"held\n"
             with pytest.raises(ConflictError, match="run first"):
@@ -82,8 +87,20 @@ def test_a_live_writer_elsewhere_is_respected_until_its_heartbeat_stops(blobs):
 
 
 def test_another_process_with_the_same_pid_is_not_the_writer(blobs):
-    held_by(blobs, host=socket.gethostname(), pid=os.getpid(), process_started_s=1.0)
+    WriterLock.acquire(blobs, "first").release()  # leaves an entry of this very process
+    (key,) = blobs.list("locks")
+    mine = json.loads(blobs.get(key)) | {"released": False}
+    held_by(blobs, **mine)
+    with pytest.raises(ConflictError, match="run first"):
+        take(blobs)
+    held_by(blobs, **mine | {"process_started_s": mine["process_started_s"] - 60})
     take(blobs)
+
+
+def test_a_pid_of_another_container_says_nothing(blobs):
+    held_by(blobs, host=socket.gethostname(), pid_namespace="pid:[1]", pid=2**22)
+    with pytest.raises(ConflictError, match="run other"):
+        take(blobs)
 
 
 def test_an_ousted_writer_finds_out(blobs):

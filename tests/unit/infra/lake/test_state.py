@@ -11,7 +11,8 @@ def test_embedded_inputs_are_a_set(one, two):
     inputs = EmbeddedInputs(one)
     assert (inputs, len(inputs)) == (one, len(one))
     assert inputs - two == one - two
-    inputs |= two
+    for modality, granularity, input_hash in two:
+        inputs.add_all(modality, granularity, [input_hash])
     assert inputs == one | two
     for item in two:
         inputs.discard(item)
