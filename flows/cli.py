@@ -57,7 +57,7 @@ def run(
     from flows import flows
     from flows.show import show_run
 
-    summary = flows.run(list(sources), lake, _config(config, workers), quiet=as_json)
+    summary = flows.run(list(sources), lake, _config(config, workers))
     _give(as_json, summary.as_dict(), lambda: show_run(summary))
 
 
@@ -73,7 +73,7 @@ def ingest(
     from flows import flows
     from flows.show import show_balance
 
-    balance = flows.ingest(list(sources), lake, _config(config, workers), quiet=as_json)
+    balance = flows.ingest(list(sources), lake, _config(config, workers))
     _give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
 
 
@@ -85,7 +85,7 @@ def index(
     from flows import flows
     from flows.show import show_manifest
 
-    manifest = flows.index(lake, _config(config, workers), quiet=as_json)
+    manifest = flows.index(lake, _config(config, workers))
     _give(as_json, json.loads(manifest.to_json()), lambda: show_manifest(manifest))
 
 

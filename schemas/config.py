@@ -69,7 +69,6 @@ class Engine(_Section):
     bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
     commit_rows: int = Field(default=20_000, gt=0)
     commit_interval_s: float = Field(default=15.0, gt=0)
-    max_reject_share: float = Field(default=1.0, ge=0, le=1)
 
 
 class Indexing(_Section):
@@ -81,7 +80,6 @@ class Indexing(_Section):
     recall_at_10: float = Field(default=0.95, ge=0, le=1)
     recall_queries: int = Field(default=200, gt=0)
     duplicate_share: float = Field(default=1.0, ge=0, le=1)
-    keep_snapshots: int = Field(default=10, ge=1)
 
 
 class Profile(_Section):
