@@ -131,8 +131,8 @@ def family(name: str) -> IndexFamily:
 def one_thread() -> Iterator[None]:
     """Run faiss on the calling thread alone.
 
-    k-means on three threads gives other low bits than on one or two (faiss 1.15.1, measured), so whatever must be
-    reproducible, or is timed, runs in here. Parallelism comes from building segments beside each other.
+    On some data k-means gives other low bits on three threads than on one or two (faiss 1.15.1, measured), so
+    whatever must be reproducible, or is timed, runs in here. Segments are built beside each other instead.
     """
     import faiss
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stages.index.tune import Tuned
 
 NORM_TOLERANCE: Final = 1e-3  # encoders normalise in float32; more than this is another vector
-# One byte a dimension keeps the cosine to the original above 0.998 (measured); a row in the wrong place is near 0.
+# One byte a dimension keeps the cosine to the original above 0.995 (measured); a row in the wrong place is near 0.
 STORED_COSINE_MIN: Final = 0.98
 # A corpus of many equal rows rightly leaves lists empty; beyond nine tenths the quantiser divides nothing any more.
 EMPTY_LIST_SHARE_MAX: Final = 0.9

@@ -155,7 +155,7 @@ class OpenSnapshot:
             columns["source_id"], columns["path"], columns["uri"], columns["title"], strict=True
         )
         places: dict[str, SourcePlace] = {}
-        for source_id, where, uri, title in sorted(rows):
+        for source_id, where, uri, title in rows:  # the file is sorted by path within a source
             places.setdefault(source_id, SourcePlace(where, uri, title))
         return places
 

@@ -56,6 +56,15 @@ def test_rows_in_the_wrong_place_have_no_recall(corpus):
     assert measure_recall(truth, segments, rolled, "flat", {}) < 0.5
 
 
+def test_finding_only_the_row_a_query_was_made_from_is_no_recall(corpus):
+    vectors = np.eye(corpus.dim, dtype=np.float32)  # a list of its own for every row
+    segments, parts, _ = corpus.opened(corpus.rows(32), vectors, 1, "ivf_flat", nlist=32)
+    truth = make_truth(segments, parts, 32)
+
+    assert measure_recall(truth, segments, parts, "ivf_flat", {"nprobe": 1}) == 0.0
+    assert measure_recall(truth, segments, parts, "ivf_flat", {"nprobe": 32}) == 1.0
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_nothing_to_find_is_all_found(corpus, rows):
     segments, parts, _ = corpus.opened(corpus.rows(rows), corpus.vectors(rows))
