@@ -95,7 +95,7 @@ class SnapshotBuilder:
             for part in split(rows.column("unit_id").to_pylist(), chosen.shards)
         ]
         segments = self._build(place, chosen, space.dim, shards, trained)
-        validation = self._validate(place, chosen, segments, shards)
+        validation = self._validate(place, chosen, segments, shards, rows.num_rows)
         require(*place, validation.checks)
         return index_manifest(place, chosen, segments, validation, self._routing(vectors))
 
@@ -175,13 +175,14 @@ class SnapshotBuilder:
         chosen: IndexPlan,
         segments: Sequence[SegmentRef],
         shards: Sequence[Shard],
+        table_rows: int,
     ) -> Validation:
         request = ValidateRequest(
             *place,
             chosen.family,
             chosen.parameters,
             tuple(self._local_files(segment) for segment in segments),
-            sum(len(shard.vectors) for shard in shards),
+            table_rows,
             self._config,
         )
         arrays = self._session.put([shard.vectors for shard in shards])

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final, Self
 
 from infra.executor import check_specs
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,13 +52,18 @@ class RayExecutor:
         """A session over these stages; their actors start with their first item.
 
         Raises:
-            ConfigError: A spec is not possible.
+            ConfigError: A spec is not possible, or one actor of it needs more than the local Ray has.
         """
         check_specs(specs)
         self._acquire()
         from infra.ray_session import RaySession
 
-        return RaySession(specs, self._schedule_timeout_s, self._release)
+        try:
+            self._check_fits(specs)
+            return RaySession(specs, self._schedule_timeout_s, self._release)
+        except BaseException:
+            self._release()
+            raise
 
     def __enter__(self) -> Self:
         self._acquire()
@@ -81,6 +87,20 @@ class RayExecutor:
         if self._users == 0 and self._runtime is not None:
             runtime, self._runtime = self._runtime, None
             runtime.stop()
+
+    def _check_fits(self, specs: Sequence[StageSpec]) -> None:
+        if self._runtime is None or not self._runtime.is_local:
+            return  # others' clusters may grow
+        import ray
+
+        there = ray.cluster_resources()
+        for spec in specs:
+            for name, needed in (("CPU", spec.resources.cpus), ("GPU", spec.resources.gpus)):
+                if needed > there.get(name, 0):
+                    raise ConfigError(
+                        f"stage '{spec.name}' cannot start: an actor needs {needed:g} {name}s,"
+                        f" there are {there.get(name, 0):g}"
+                    )
 
     def _start(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ray
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from infra.executor import Result, StageQueue
 from infra.ray_actor import Actor, worker_class
@@ -113,8 +113,12 @@ class RayPool:
         for actor in able:
             if not self.queue.grouper.ready:
                 break
-            if len(actor.calls) == 1 and not actor.calls[0].isolated and not self._spent(actor):
+            if self._takes_second(actor, now_s):
                 actor.give(self.queue.take(now_s, now_s), now_s)
+
+    def _takes_second(self, actor: Actor, now_s: float) -> bool:
+        alone = len(actor.calls) == 1 and not actor.calls[0].isolated
+        return alone and actor.running_s(now_s) < PIPELINED_BELOW_S and not self._spent(actor)
 
     def _give_first(self, actor: Actor, now_s: float) -> None:
         suspects = self.queue.take_suspects()
@@ -190,12 +194,8 @@ class RayPool:
 
     def _check_placement(self, now_s: float) -> None:
         waited_s = now_s - min(actor.requested_s for actor in self.actors)
-        needs = self.spec.resources
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]] if waited_s > 1 else []
-        fits = [
-            node.get("CPU", 0) >= needs.cpus and node.get("GPU", 0) >= needs.gpus for node in nodes
-        ]
-        if waited_s > self._schedule_timeout_s or (fits and not any(fits)):
+        if waited_s > self._schedule_timeout_s:
+            needs = self.spec.resources
             raise ConfigError(
                 f"stage '{self.spec.name}' cannot start: an actor needs {needs.cpus:g} CPUs and"
                 f" {needs.gpus:g} GPUs; of {_amounts(ray.cluster_resources())} there are"
@@ -214,7 +214,8 @@ class RayPool:
             return False
         except RayError as error:
             # The call itself went wrong, not the stage: an answer that cannot travel, arrays that were lost.
-            value = Reply(failure=Failure(GristmillError.code, _first_line(error)))
+            lost = not isinstance(error, RayTaskError)
+            value = Reply(failure=Failure(GristmillError.code, _last_line(error), retryable=lost))
         self._arrived(actor, value)
         return actor in self.actors
 
@@ -249,8 +250,7 @@ class RayPool:
 
     def _died(self, actor: Actor, error: Exception) -> None:
         if actor.calls:
-            oom = isinstance(error, RayOutOfMemoryError) or actor.left_oom_mark()
-            failure = self._oom() if oom else _crash(error)
+            failure = self._oom() if actor.left_oom_mark() else _crash(error)
             self._lose(actor, failure, time.perf_counter())
             return
         self._remove(actor)
@@ -261,7 +261,7 @@ class RayPool:
         if self._setup_deaths >= MAX_SETUP_DEATHS:
             raise ConfigError(
                 f"stage '{self.spec.name}' cannot start: its process died {self._setup_deaths} times"
-                f" in setup; the last time: {_first_line(error)}"
+                f" in setup; the last time: {_cause(error)}"
             )
 
     def _limit_s(self, actor: Actor) -> float:
@@ -285,8 +285,7 @@ class RayPool:
 
     def _oom(self) -> Failure:
         limit_mib = self.spec.resources.memory_bytes / _MIB
-        what = f"its limit of {limit_mib:.0f} MiB" if limit_mib else "the memory of its machine"
-        reason = f"its process ran past {what} in stage '{self.spec.name}'"
+        reason = f"it ran past its limit of {limit_mib:.0f} MiB in stage '{self.spec.name}'"
         return Failure(OutOfMemoryError.code, reason, OutOfMemoryError.retryable)
 
 
@@ -295,19 +294,24 @@ def _reason(failure: Failure | None) -> str:
 
 
 def _crash(error: Exception) -> Failure:
+    if isinstance(error, RayOutOfMemoryError):
+        reason = "Ray ended its process: its machine was running out of memory"
+        return Failure(OutOfMemoryError.code, reason, OutOfMemoryError.retryable)
     reason = f"its process died: {_cause(error)}"
     return Failure(CrashError.code, reason, CrashError.retryable)
 
 
 def _cause(error: Exception) -> str:
     """The part of Ray's page-long message that says something."""
-    detail = str(error).rpartition("Worker exit detail: ")[2]
-    return detail.partition(" Some common causes")[0].strip().splitlines()[0][:300]
+    detail = str(error).rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
+    lines = detail.strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
+    """A traceback's last line is the exception."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return (lines[-1] if isinstance(error, ray.exceptions.RayTaskError) else lines[0])[:300]
+    return lines[-1].strip()[:300]
 
 
 def _amounts(resources: dict[str, float]) -> str:

@@ -40,6 +40,7 @@ class RayRuntime:
 
     def __init__(self, settings: dict[str, Any], temp_dir: TempDir | None) -> None:
         self._settings = settings
+        self.is_local = temp_dir is not None
         self._temp_dir = temp_dir
         self._started: Future[None] = Future()
         self._stop = threading.Event()

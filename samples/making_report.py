@@ -69,8 +69,8 @@ def write_report(path: Path) -> None:
 
 
 def write_broken(source: Path, path: Path) -> None:
-    """The first 900 bytes of a PDF: a download that broke off."""
-    path.write_bytes(source.read_bytes()[:900])
+    """The first 300 bytes of a PDF: a download that broke off."""
+    path.write_bytes(source.read_bytes()[:300])
 
 
 def write_scan(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Copy freely licensed photos out of installed packages: ``python samples/photos.py FOLDER``.
 
 scikit-image and scikit-learn carry these pictures in their wheels, so they need no download and are not in this
-repository. Each is checked against the digest of the file whose licence was read. `FOLDER-CREDITS.txt` names the authors.
+repository. Each is checked against the digest of the file whose licence was read. `FOLDER-CREDITS.txt` names authors.
 """
 
 from __future__ import annotations

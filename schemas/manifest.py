@@ -138,8 +138,13 @@ class Manifest:
             "format": FORMAT_VERSION,
             "spaces": sorted(s.key for s in spaces),
             "indexes": sorted(
-                [i.partition, i.space, i.family, sorted(i.search.items())]
-                + [s.digest for s in i.segments]
+                [
+                    [i.partition, i.space, i.family],
+                    sorted(i.search.items()),
+                    sorted(i.calibration.items()),
+                    i.prototypes.sha256 if i.prototypes else "",
+                    [s.digest for s in i.segments],
+                ]
                 for i in indexes
             ),
             "sources": sources.sha256,

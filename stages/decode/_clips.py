@@ -38,7 +38,8 @@ def clip_borders(
     """
     borders = [0.0]
     for cut_s in sorted(cuts_s):
-        if cut_s - borders[-1] >= tail_s and duration_s - cut_s >= tail_s and cut_s > borders[-1]:
+        before_s, after_s = cut_s - borders[-1], duration_s - cut_s
+        if min(before_s, after_s) > 0 and min(before_s, after_s) >= tail_s:
             borders.append(float(cut_s))
     borders.append(float(duration_s))
     clips: list[tuple[float, float]] = []

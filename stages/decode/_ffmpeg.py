@@ -51,6 +51,7 @@ _DEMUXERS: Final = {
     "audio/basic": "au",
     "audio/x-caf": "caf",
     "audio/x-ape": "ape",
+    "audio/x-dff": "iff",
     "audio/x-dsf": "dsf",
     "audio/x-matroska": "matroska",
     "audio/x-ms-wma": "asf",

@@ -79,7 +79,7 @@ class FrameSink:
         path: For messages.
         size: Side of the frames in pixels.
         step_s: Length of a step to begin with.
-        capacity: Frames kept at most, at least 2.
+        capacity: Frames kept at most, at least 1.
         limit_s: A frame later than this raises LimitError.
     """
 
@@ -97,6 +97,7 @@ class FrameSink:
         self._filled = 0
         self._kept: list[tuple[float, NDArray[np.uint8]]] = []
         self._last_s = -1.0
+        self._longest_s = 0.0
 
     def read(self, fd: int) -> bool:
         """Read once into the frame that is being filled; False at the end."""
@@ -119,6 +120,11 @@ class FrameSink:
         """Time of the last frame seen, kept or not; -1 without any."""
         return self._last_s
 
+    @property
+    def longest_s(self) -> float:
+        """Longest time that a frame was shown until the next one."""
+        return self._longest_s
+
     def _empty(self) -> NDArray[np.uint8]:
         return np.empty((self._size, self._size, 3), dtype=np.uint8)
 
@@ -131,11 +137,13 @@ class FrameSink:
         check_length(self._path, time_s, self._limit_s)
         if time_s <= self._last_s:
             return  # the clock of the stream jumped back
+        if self._last_s >= 0:
+            self._longest_s = max(self._longest_s, time_s - self._last_s)
         self._last_s = time_s
         if self._kept and self._step(time_s) == self._step(self._kept[-1][0]):
             return
         self._kept.append((time_s, frame))
-        if len(self._kept) > self._capacity:
+        while len(self._kept) > self._capacity:
             self._thin()
 
     def _step(self, time_s: float) -> int:

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 FRAMES_A_SECOND: Final = 8  # kept to choose from, until memory says fewer
 _STEP: Final = f"floor({{}}*{FRAMES_A_SECOND})"
+_SCALING: Final = (
+    "bicubic+accurate_rnd+full_chroma_int"  # without them RGB is up to 2 levels too dark
+)
 _SCENE_SCORE: Final = 10  # default of ffmpeg's filter scdet, whose manual recommends 8 to 14
 _FRAME_BYTES_SHARE: Final = 4  # kept frames may take this fraction of limits.decode_memory_bytes
 _MIN_FRAMES: Final = 256
-_HELD_S: Final = 10.0  # a last picture may stand this long after the last frame and sound
+_HELD_S: Final = 1.0
 
 
 def decode_video(
@@ -82,7 +85,7 @@ def decode_video(
     if not pictures and not len(samples):
         refuse(path, run, "picture or sound")
     sound_s = len(samples) / SAMPLE_RATE_HZ
-    duration_s = _duration(info, frames.last_s, sound_s, frames.step_s)
+    duration_s = _duration(info, frames, sound_s)
     check_length(path, duration_s, options.limits.media_s)
     notes, rejects = damage(run, info, max(sound_s, duration_s if pictures else 0.0))
     content = Content(
@@ -124,7 +127,7 @@ def _graph(path: Path, media_type: str, urls: Sequence[str], options: DecodeOpti
         )
         .filter("metadata", mode="print", file=times_url, direct=1)
         .filter("crop", "min(iw,ih/sar)", "min(ih,iw*sar)")
-        .filter("scale", options.frame_size, options.frame_size)
+        .filter("scale", options.frame_size, options.frame_size, flags=_SCALING)
     )
     return ffmpeg.output(
         frames,
@@ -141,12 +144,16 @@ def _graph(path: Path, media_type: str, urls: Sequence[str], options: DecodeOpti
     )
 
 
-def _duration(info: MediaInfo, last_frame_s: float, sound_s: float, step_s: float) -> float:
-    """End of the last thing shown or heard: as announced, unless that is far from what was decoded."""
-    frame_s = 1 / info.fps if info.fps else step_s
-    seen_s = max(last_frame_s + min(frame_s, step_s), sound_s)
+def _duration(info: MediaInfo, frames: FrameSink, sound_s: float) -> float:
+    """End of the last thing shown or heard.
+
+    The announced end is believed if until then the last frame would be shown no longer than 1 s, or twice as long as
+    any before (slides); else the rest is missing.
+    """
+    frame_s = 1 / (info.fps or FRAMES_A_SECOND)
+    seen_s = max(frames.last_s + min(frame_s, frames.step_s), sound_s)
     announced_s = info.duration_s or 0.0
-    if info.estimated or announced_s > seen_s + _HELD_S:
+    if info.estimated or announced_s > seen_s + max(_HELD_S, 2 * frames.longest_s):
         return seen_s
     return max(announced_s, seen_s)
 

@@ -21,7 +21,7 @@ class IndexStage:
         """Nothing to load."""
 
     def process(self, tasks: Sequence[Task]) -> list[Answer | Failure]:
-        """Answer by the type of the request: `TrainStats`, `SegmentStats` or `Validation`."""
+        """Answer by the type of the request: size of the sample, `SegmentStats`, or `Validation`."""
         return [self._one(task) for task in tasks]
 
     def _one(self, task: Task) -> Answer | Failure:

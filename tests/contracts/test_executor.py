@@ -6,15 +6,18 @@ import random
 import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.faults import Fault, FaultStage
 from infra.inline_executor import InlineExecutor
+from infra.ray_executor import RayExecutor
 from schemas.engine import Batching, Outcome, Resources, Session, StageSpec
 from schemas.errors import ConfigError
 
@@ -295,7 +298,7 @@ def test_inline_answers_every_item_once(items, max_items, max_cost, recycle):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_ray_answers_every_item_once(ray_executor, seed):
     rng = random.Random(seed)
     modes = ["ok"] * 5 + ["reject", "raise", "corrupt", "memory_error", "short"]
@@ -305,11 +308,10 @@ def test_ray_answers_every_item_once(ray_executor, seed):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("mode", ["kill", "exit", "abort"])
-def test_a_crash_in_a_call_of_five_rejects_only_the_culprit(ray_executor, mode):
+def test_a_crash_in_a_call_of_five_rejects_only_the_culprit(ray_executor):
     with ray_executor.open([spec(batching=Batching(max_items=5))]) as session:
         faults = {f"{i}": Fault(payload=i) for i in range(10)}
-        submit_all(session, {**faults, "2": Fault(mode)})
+        submit_all(session, {**faults, "2": Fault("kill")})
         outcomes = drain(session)
         stats = session.stats()["s"]
     assert codes(outcomes) == {"2": "crash"}
@@ -322,7 +324,7 @@ def test_a_crash_in_a_call_of_five_rejects_only_the_culprit(ray_executor, mode):
 @pytest.mark.ray
 def test_a_single_item_that_crashes_is_tried_once_more_alone(ray_executor):
     with ray_executor.open([spec()]) as session:
-        submit_all(session, {"a": Fault(), "bad": Fault("kill"), "b": Fault(), "c": Fault()})
+        submit_all(session, {"a": Fault(), "bad": Fault("abort"), "b": Fault(), "c": Fault()})
         outcomes = drain(session)
     assert codes(outcomes) == {"bad": "crash"}
     assert {k: o.attempts for k, o in outcomes.items()} == {"a": 1, "bad": 2, "b": 1, "c": 1}
@@ -420,28 +422,62 @@ def test_recycling_changes_the_process_and_arrays_outlive_it(ray_executor):
 
 
 @pytest.mark.ray
-def test_threads_are_set_before_the_stage_is_imported(ray_executor):
-    with ray_executor.open([spec(resources=Resources(cpus=0.5, threads=3))]) as session:
-        session.submit("s", "x", Fault("environment", "OMP_NUM_THREADS"))
-        assert drain(session)["x"].value[0] == "3"
+def test_threads_and_logical_gpus_are_set_before_the_stage_is_imported(ray_executor):
+    half_gpu = Resources(cpus=0.1, gpus=0.5, threads=3)
+    with ray_executor.open([spec(resources=half_gpu, actors=2)]) as session:
+        for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+            session.submit("s", name, Fault("environment", name))
+        outcomes = drain(session)
+    assert {key: o.value[0] for key, o in outcomes.items()} == {
+        "OMP_NUM_THREADS": "3",
+        "CUDA_VISIBLE_DEVICES": "0",
+    }
 
 
 @pytest.mark.ray
-def test_logical_gpus_are_placed_without_any(ray_executor):
-    gpu = Resources(cpus=0.1, gpus=0.5)
-    with ray_executor.open([spec(resources=gpu, actors=2)]) as session:
-        submit_all(
-            session, {f"{i}": Fault("environment", "CUDA_VISIBLE_DEVICES") for i in range(4)}
-        )
-        assert {o.value[0] for o in drain(session).values()} == {"0"}
+def test_an_actor_too_big_for_the_machine_is_refused(ray_executor):
+    with pytest.raises(
+        ConfigError, match="'huge' cannot start: an actor needs 64 CPUs, there are 2"
+    ):
+        ray_executor.open([spec("huge", resources=Resources(cpus=64))])
 
 
 @pytest.mark.ray
-def test_resources_that_cannot_be_had_are_named(ray_executor):
-    with ray_executor.open([spec("huge", resources=Resources(cpus=64))]) as session:
-        session.submit("huge", "x", Fault())
-        with pytest.raises(ConfigError, match="'huge' cannot start: an actor needs 64 CPUs"):
+def test_a_pool_that_finds_no_place_is_named(ray_executor):
+    assert ray_executor is not None  # it keeps Ray running; the next one only joins in
+    impatient = RayExecutor(schedule_timeout_s=3)
+    two = Resources(cpus=2)
+    with impatient.open([spec("first", resources=two), spec("second", resources=two)]) as session:
+        session.submit("first", "a", Fault("hang"))
+        session.poll(1.0)
+        session.submit("second", "b", Fault())
+        with pytest.raises(ConfigError, match="'second' cannot start: an actor needs 2 CPUs"):
             drain(session)
+
+
+@pytest.mark.ray
+def test_dropped_arrays_make_room(ray_executor):
+    session_dir = Path(
+        ray.get_runtime_context().get_temp_dir(), ray.get_runtime_context().get_session_name()
+    )
+    with ray_executor.open([spec()]) as session:
+        for held in (
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+        ):  # eight times 50 MB through a store of 256 MiB
+            session.submit("s", "x", Fault("arrays", amount=125))
+            held.extend(drain(session).values())
+            assert session.bytes_in_flight() == 50_000_000
+            held.clear()
+        assert session.bytes_in_flight() == 0
+    assert session_dir.is_dir()
+    assert not list(session_dir.glob("ray_spilled_objects*/*"))
 
 
 @pytest.mark.ray
