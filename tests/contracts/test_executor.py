@@ -352,22 +352,25 @@ def test_a_hang_is_ended_with_its_children_and_not_tried_twice(ray_executor):
             session,
             {"a": Fault(), "b": Fault(), "hang": Fault("child"), "c": Fault(), "d": Fault()},
         )
-        started = children_named("3600")
-        outcomes = drain(session)
-        started |= children_named("3600")
+        outcomes, sleepers = {}, set()
+        while session.pending():
+            outcomes |= {outcome.key: outcome for outcome in session.poll(0.05)}
+            sleepers |= sleeping_children()
+    assert len(sleepers) == 1
+    assert not psutil.wait_procs(sleepers, timeout=5)[1]
     assert codes(outcomes) == {"hang": "timeout"}
     failure = outcomes["hang"].failure
     assert failure.retryable
     assert "0.5 s" in failure.reason
     assert {k: o.attempts for k, o in outcomes.items()} == dict.fromkeys(outcomes, 1)
-    assert not psutil.wait_procs(children_named("3600"), timeout=5)[1]
 
 
-def children_named(word: str) -> set[psutil.Process]:
+def sleeping_children() -> set[psutil.Process]:
+    """What mode ``child`` starts."""
     found = set()
     for process in psutil.Process().children(recursive=True):
         try:
-            if any(word in part for part in process.cmdline()):
+            if "import time; time.sleep(3600)" in process.cmdline():
                 found.add(process)
         except psutil.Error:
             continue
@@ -496,14 +499,14 @@ def test_leaving_with_calls_in_flight_leaves_no_process(ray_executor):
     with pytest.raises(KeyboardInterrupt):
         interrupted(ray_executor)
     assert time.monotonic() - started_s < 20
-    assert not psutil.wait_procs(children_named("3600"), timeout=5)[1]
+    assert not psutil.wait_procs(sleeping_children(), timeout=5)[1]
     assert {p.pid for p in workers()} <= before
 
 
 def interrupted(executor) -> None:
     with executor.open([spec(actors=2)]) as session:
         submit_all(session, {"a": Fault("child"), "b": Fault("hang"), "c": Fault()})
-        while not children_named("3600"):
+        while not sleeping_children():
             session.poll(0.1)
         raise KeyboardInterrupt
 
