@@ -1,0 +1,69 @@
+# gristmill: `make run` sets everything up and runs the main job; the other targets are listed by `make`.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+SETUP := .venv/setup.stamp
+PHOTOS := .gristmill/photos.stamp
+
+ifdef CORPUS
+LAKE ?= .gristmill/own-lake
+else
+LAKE ?= .gristmill/lake
+endif
+
+.PHONY: help run setup test test-fast test-slow check format bench clean
+
+help:  ## list the targets
+	@echo "make TARGET:"
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */|/' \
+		| awk -F '|' '{printf "  %-10s %s\n", $$1, $$2}'
+
+setup: $(SETUP)  ## create .venv from requirements.lock (every other target does it when needed)
+
+$(SETUP): requirements.lock requirements-nodeps.lock pyproject.toml tools/setup.sh
+	@PYTHON="$(PYTHON)" tools/setup.sh
+	@touch $@
+
+$(PHOTOS): samples/photos.py $(SETUP)
+	@$(BIN)/python samples/photos.py .gristmill/photos
+	@touch $@
+
+ifdef CORPUS
+run: $(SETUP)  ## index the samples and search them, or your folder: make run CORPUS=dir LAKE=dir
+	@$(BIN)/gristmill run "$(CORPUS)" --lake "$(LAKE)"
+	@echo
+	@echo "Search it:  $(BIN)/gristmill search \"your words\" --lake \"$(LAKE)\""
+else
+run: $(SETUP) $(PHOTOS)
+	@$(BIN)/gristmill run samples/corpus .gristmill/photos --lake "$(LAKE)"
+	@$(BIN)/python samples/demo.py "$(LAKE)"
+endif
+
+test: test-fast test-slow  ## run the tests, the fast ones first
+
+test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
+	@$(BIN)/python -m pytest -q -m "not slow and not ray and not chaos and not gpu"
+
+test-slow: $(SETUP) $(PHOTOS)
+	@$(BIN)/python -m pytest -q -m "slow or ray or chaos or gpu"
+
+check: $(SETUP)  ## format, lint, types, layers, size limits
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/check_sizes.py
+
+format: $(SETUP)  ## format the code and apply safe fixes
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(SETUP)  ## our throughput as a share of the bare limit: text and video
+	@$(BIN)/python -m benchmarks.throughput
+
+clean:  ## remove .venv, the sample lake and caches
+	@rm -rf .venv .gristmill build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
