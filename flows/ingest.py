@@ -26,9 +26,13 @@ DECODE: Final = "decode"
 RECOGNISE: Final = "recognise"
 EMBED: Final = "embed"
 CALL_COST: Final = 4_000_000  # of one embed call: four fixed-shape forward passes
-_PASS_COST: Final = CALL_COST // 4
+_PASS_COST: Final = (
+    CALL_COST // 4
+)  # an item costs its share, rounded down: a full call has whole passes
 _QUEUED_DECODES: Final = 32
-_QUEUED_EMBEDS: Final = 8_000
+# Enough waits for the encoder to fill its batches; more would only make sources land later, and lose more in a kill.
+_QUEUED_EMBEDS: Final = 1_000
+_QUEUED_EMBED_S: Final = 20.0
 _POLL_S: Final = 0.2
 
 
@@ -90,7 +94,8 @@ class Ingest:
         self._pending: dict[str, _Pending] = {}
         self._batches = 0
         self._rows = self._new_rows()
-        self._sealed_at = time.monotonic()
+        self._sealed_at = self._started_at = time.monotonic()
+        self._embedded_before = session.stats()[EMBED].items
         self._committer = ThreadPoolExecutor(1, "committer")
         self._commits: deque[Future[None]] = deque()
         self.balance = Balance()
@@ -144,9 +149,16 @@ class Ingest:
     def _has_room(self) -> bool:
         return (
             self._session.pending(DECODE) < _QUEUED_DECODES
-            and self._session.pending(EMBED) < _QUEUED_EMBEDS
+            and self._session.pending(EMBED)
+            < max(_QUEUED_EMBEDS, self._embed_rate * _QUEUED_EMBED_S)
             and self._session.bytes_in_flight() < self._engine.bytes_in_flight
         )
+
+    @property
+    def _embed_rate(self) -> float:
+        """Items a second since the start."""
+        done = self._session.stats()[EMBED].items - self._embedded_before
+        return done / max(1.0, time.monotonic() - self._started_at)
 
     def _feed(self, contents: Contents) -> None:
         file = contents.first
@@ -195,7 +207,7 @@ class Ingest:
                 EMBED,
                 key,
                 EmbedRequest(contract.key, want.unit.embedded_text),
-                cost=-(-_PASS_COST // rows),
+                cost=_PASS_COST // rows,
                 group=f"{contract.key}/{bucket}",
             )
             return
@@ -208,7 +220,7 @@ class Ingest:
             key,
             EmbedRequest(contract.key),
             arrays=frames,
-            cost=-(-_PASS_COST * n_frames // contract.batch_frames),
+            cost=_PASS_COST * n_frames // contract.batch_frames,
             group=contract.key,
         )
 

@@ -114,6 +114,7 @@ class Grouper:
 
     def take(self, now_s: float, idle_since_s: float) -> list[Item]:
         """The next call for an actor idle since `idle_since_s`; empty if it should go on waiting."""
+        self._close_overdue(now_s)
         if not self._ready:
             name = self._partial(now_s, idle_since_s)
             if name is None:
@@ -130,6 +131,12 @@ class Grouper:
             for group in self._open.values()
         ]
         return max(0.0, min(waits)) if waits else None
+
+    def _close_overdue(self, now_s: float) -> None:
+        """Let groups that seldom fill queue up behind the full ones, or a busy stage would never come to them."""
+        limit_s = self._batching.max_wait_s
+        for name in [n for n, group in self._open.items() if now_s - group.since >= limit_s]:
+            self._close(name)
 
     def _partial(self, now_s: float, idle_since_s: float) -> str | None:
         """The group that waited longest among those that may go."""

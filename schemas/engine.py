@@ -89,13 +89,14 @@ class Resources:
 class Batching:
     """How items of one group are put together into one call.
 
-    A group is dispatched when it has `max_items` or its summed cost reaches `max_cost`, when it is flushed, or when
-    an actor has been idle for `linger_s` with nothing else to do.
+    A group is queued when it has `max_items` or its summed cost reaches `max_cost`, when it is flushed, when its first
+    item has waited for `max_wait_s`, or when an actor has been idle for `linger_s` with nothing else to do.
     """
 
     max_items: int = 1
     max_cost: int = 0  # 0: no limit
     linger_s: float = 0.5
+    max_wait_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,3 +151,13 @@ def test_bytes_are_given_back():
     account.hold(7)
     account.release(5)
     assert account.held_bytes == 7
+
+
+def test_a_group_that_seldom_fills_queues_up_when_its_first_item_has_waited_long_enough():
+    grouper = Grouper(Batching(max_items=2, linger_s=1, max_wait_s=30))
+    grouper.add(item("rare", "rare"), now_s=0)
+    for i in range(6):
+        grouper.add(item(str(i), "common"), now_s=i)
+    assert keys(grouper.take(now_s=29, idle_since_s=29)) == ["0", "1"]
+    taken = [keys(grouper.take(now_s=30, idle_since_s=30)) for _ in range(3)]
+    assert taken == [["2", "3"], ["4", "5"], ["rare"]]
