@@ -109,11 +109,12 @@ class FrameSink:
         self._join()
         return bool(count)
 
-    def frames(self) -> tuple[NDArray[np.float64], list[NDArray[np.uint8]]]:
-        """Times in seconds, ascending, and the frames, uint8 [S, S, 3]; call it at the end."""
+    def frames(self) -> tuple[NDArray[np.float64], dict[int, NDArray[np.uint8]]]:
+        """Times in seconds, ascending, and the frames, uint8 [S, S, 3], by index; given away once, at the end."""
         self._join()
-        times = np.array([time for time, _ in self._kept])
-        return times, [frame for _, frame in self._kept]
+        kept, self._kept = self._kept, []
+        times = np.array([time for time, _ in kept])
+        return times, {i: frame for i, (_, frame) in enumerate(kept)}
 
     @property
     def last_s(self) -> float:

@@ -54,9 +54,9 @@ def decode_video(
         options: Limits, lengths of clips, frames a clip, side of a frame.
 
     Returns:
-        Content with `video` (and `sound`); arrays: frames of each clip, uint8 [n, S, S, 3] with n up to
-        `clip_frames` (fewer where there are fewer different frames), frames of the whole with n up to
-        `video_frames`, then samples, int16 [m]. A file without a picture gives what `decode_audio` gives.
+        Content with `video` (and `sound`); arrays: frames of the whole, uint8 [n, S, S, 3] with n up to
+        `video_frames` (fewer where there are fewer different frames), frames of each clip with n up to
+        `clip_frames`, then samples, int16 [m]. A file without a picture gives what `decode_audio` gives.
 
     Raises:
         NoContentError: Neither picture nor sound track.
@@ -162,7 +162,7 @@ class _Choice:
     """Picks frames of spans and stacks them; `arrays` grows by one a span."""
 
     def __init__(
-        self, times_s: NDArray[np.float64], pictures: list[NDArray[np.uint8]], step_s: float
+        self, times_s: NDArray[np.float64], pictures: dict[int, NDArray[np.uint8]], step_s: float
     ) -> None:
         self.arrays: list[np.ndarray] = []
         self._times_s = times_s
@@ -176,6 +176,14 @@ class _Choice:
         times_s = tuple(round(float(self._times_s[i]), 3) for i in indices)
         return ClipContent(span_s[0], span_s[1], times_s, len(self.arrays) - 1)
 
+    def next_clip(self, span_s: tuple[float, float], count: int) -> ClipContent:
+        """The same, letting go of all frames before it, so that they are not held twice."""
+        clip = self.clip(span_s, count)
+        first = int(np.searchsorted(self._times_s, clip.frame_times_s[0] - 0.001))
+        for index in [i for i in self._pictures if i < first]:
+            del self._pictures[index]
+        return clip
+
 
 def _video(
     info: MediaInfo,
@@ -186,13 +194,14 @@ def _video(
 ) -> VideoContent:
     cutting = options.segmentation
     borders = clip_borders(cuts_s, duration_s, cutting.clip_s, cutting.tail_s)
+    whole = choice.clip((0.0, duration_s), cutting.video_frames)
     return VideoContent(
         duration_s=duration_s,
         width=info.width,
         height=info.height,
         fps=info.fps,
-        clips=tuple(choice.clip(span, cutting.clip_frames) for span in borders),
-        whole=choice.clip((0.0, duration_s), cutting.video_frames),
+        clips=tuple(choice.next_clip(span, cutting.clip_frames) for span in borders),
+        whole=whole,
         scene_cuts_s=cuts_s,
         metadata=info.tags,
     )
