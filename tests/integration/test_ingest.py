@@ -1,0 +1,126 @@
+"""The ingest loop with real stages, in this process: what lands in the lake, and what a second look costs."""
+
+from pathlib import Path
+
+import pytest
+
+from flows import wiring
+from flows.ingest import Ingest
+from flows.listing import list_sources
+from flows.plan import make_plan
+from flows.progress import ProgressWatcher
+from infra.inline_executor import InlineExecutor
+from infra.lake import Lake
+from schemas.balance import Balance
+from schemas.config import Config, Engine
+
+pytestmark = pytest.mark.slow
+
+
+class Mill:
+    """A lake, and ingestion into it; `commit_rows` 1 makes every source a batch of its own."""
+
+    def __init__(self, folder: Path, commit_rows: int = 20_000) -> None:
+        self.corpus = folder / "corpus"
+        self.corpus.mkdir()
+        self.lake = Lake.open(str(folder / "lake"), create=True)
+        self.config = Config(engine=Engine(commit_rows=commit_rows))
+        self.runs = 0
+
+    def write(self, name: str, text: str) -> None:
+        (self.corpus / name).write_text(text)
+
+    def ingest(self) -> Balance:
+        self.runs += 1
+        run_id = f"run{self.runs}"
+        spaces = wiring.contracts(self.config)
+        with (
+            self.lake.writer(run_id),
+            InlineExecutor().open(wiring.stage_specs(self.config)) as session,
+        ):
+            state = self.lake.state()
+            plan = make_plan(
+                list_sources([str(self.corpus)]), state, "fp", [space.key for space in spaces]
+            )
+            work = Ingest(
+                self.lake,
+                session,
+                spaces=spaces,
+                fingerprint="fp",
+                run_id=run_id,
+                engine=self.config.engine,
+                watcher=ProgressWatcher(quiet=True),
+            )
+            balance = work.run(plan, state)
+        balance.check()
+        return balance
+
+    def live(self) -> dict[str, list[str]]:
+        """Text of the live passages by path."""
+        names = {k.source_id: k.path for k in self.lake.state().paths.values() if k.source_id}
+        rows = self.lake.live_units(columns=["source_id", "granularity", "text"]).to_pylist()
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            if row["granularity"] == "paragraph":
+                found.setdefault(names[row["source_id"]], []).append(row["text"])
+        return found
+
+
+@pytest.fixture(params=[1, 20_000], ids=["a batch a source", "one batch"])
+def mill(tmp_path: Path, request: pytest.FixtureRequest) -> Mill:
+    return Mill(tmp_path, request.param)
+
+
+def test_add_change_move_copy_and_delete(mill: Mill):
+    mill.write("a.txt", "Alpha is about mills.")
+    mill.write("b.txt", "Beta is about bread.")
+    first = mill.ingest()
+    assert (first.indexed, first.vectors["text/paragraph @ minilm"]) == (2, 2)
+
+    (mill.corpus / "a.txt").rename(mill.corpus / "moved.txt")
+    mill.write("b.txt", "Beta is now about stars.")
+    mill.write("copy.txt", "Beta is now about stars.")
+    second = mill.ingest()
+    assert (second.found, second.indexed, second.unchanged, second.duplicate) == (3, 1, 1, 1)
+    assert second.gone == 1
+    assert second.units == {"text/document": 1, "text/paragraph": 1}
+    assert mill.live() == {
+        "moved.txt": ["Alpha is about mills."],
+        "copy.txt": ["Beta is now about stars."],
+    } or (
+        mill.live()
+        == {"moved.txt": ["Alpha is about mills."], "b.txt": ["Beta is now about stars."]}
+    )
+
+    (mill.corpus / "moved.txt").unlink()
+    third = mill.ingest()
+    assert (third.unchanged, third.gone) == (2, 1)
+    assert list(mill.live().values()) == [["Beta is now about stars."]]
+
+
+def test_text_that_was_embedded_before_is_not_embedded_again(mill: Mill):
+    mill.write("a.txt", "One passage that stays.\n")
+    mill.ingest()
+    mill.write("a.md", "One passage that stays.\n")
+    again = mill.ingest()
+    assert again.indexed == 1
+    assert again.reused == {"text/document @ minilm": 1, "text/paragraph @ minilm": 1}
+    assert again.vectors == {}
+
+
+def test_rejects_hold_until_the_file_is_good(mill: Mill):
+    mill.write("a.txt", "")
+    assert mill.ingest().rejected == {"empty": 1}
+    assert mill.ingest().rejected == {"empty": 1}
+    assert mill.lake.rejects()["code"].to_pylist() == ["empty"]
+    mill.write("a.txt", "Now there is something.")
+    assert mill.ingest().indexed == 1
+    assert mill.lake.rejects().num_rows == 0
+
+
+def test_every_copy_of_a_bad_file_is_rejected(mill: Mill):
+    for name in ("a.pdf", "b.pdf"):
+        (mill.corpus / name).write_bytes(b"%PDF-1.4\n\0\1\2 no objects at all \xff\xfe")
+    balance = mill.ingest()
+    assert balance.rejected_total == 2
+    assert mill.ingest().rejected_total == 2
