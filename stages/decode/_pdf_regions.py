@@ -20,6 +20,7 @@ _MIN_SIDE_PT: Final = 36.0  # half an inch: smaller is an icon, a bullet or a lo
 _MAX_PAGE_SHARE: Final = 0.9  # larger is a background or the scan of the page itself
 _GAP_PT: Final = 4.0  # paths of one drawing lie closer together
 _THIN_PT: Final = 3.0
+_EDGE_PT: Final = 6.0  # a frame that is drawn line by line lies within this of its outer edge
 _MIN_SHAPES: Final = 4  # fewer make a box or a rule, not a figure
 _FRAME_SHARE: Final = 0.85  # of the width or height of a drawing
 _MAX_TEXT_SHARE: Final = 0.45  # a frame around running text is not a figure
@@ -37,6 +38,7 @@ class Drawn:
 
     images: tuple[BBox, ...]
     paths: tuple[BBox, ...]
+    strokes: tuple[BBox, ...]  # those of the paths that are lines, not areas
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def read_drawn(page: Any) -> Drawn:
     """One pass over a pymupdf.Page; text is left out, boxes are cut to the page."""
     images: list[BBox] = []
     paths: dict[BBox, None] = {}
+    strokes: dict[BBox, None] = {}
     turn = page.rotation_matrix if page.rotation else None
     limit: BBox = tuple(page.rect)
     for kind, raw, *_ in page.get_bboxlog():
@@ -63,7 +66,9 @@ def read_drawn(page: Any) -> Drawn:
             images.append(box)
         else:
             paths[box] = None
-    return Drawn(tuple(images), tuple(paths))
+            if "stroke" in kind:
+                strokes[box] = None
+    return Drawn(tuple(images), tuple(paths), tuple(strokes))
 
 
 def is_thin(box: BBox) -> bool:
@@ -159,9 +164,13 @@ class _Cluster:
     @property
     def shapes(self) -> int:
         """Paths apart from frames, backgrounds and rules that span it: those make a box or a listing."""
-        wide = _FRAME_SHARE * (self.bbox[2] - self.bbox[0])
-        high = _FRAME_SHARE * (self.bbox[3] - self.bbox[1])
-        return sum(box[2] - box[0] < wide and box[3] - box[1] < high for box in self.paths)
+        x0, y0, x1, y1 = self.bbox
+        wide, high = _FRAME_SHARE * (x1 - x0), _FRAME_SHARE * (y1 - y0)
+        inner = (x0 + _EDGE_PT, y0 + _EDGE_PT, x1 - _EDGE_PT, y1 - _EDGE_PT)
+        return sum(
+            box[2] - box[0] < wide and box[3] - box[1] < high and _touches(box, inner, gap=0)
+            for box in self.paths
+        )
 
 
 def _clusters(drawn: Drawn, page_area: float) -> list[_Cluster]:
@@ -184,13 +193,8 @@ def _merged(clusters: Sequence[_Cluster]) -> _Cluster:
     return _Cluster(union(c.bbox for c in clusters), paths, sum(c.images for c in clusters))
 
 
-def _touches(a: BBox, b: BBox) -> bool:
-    return (
-        a[0] <= b[2] + _GAP_PT
-        and b[0] <= a[2] + _GAP_PT
-        and a[1] <= b[3] + _GAP_PT
-        and b[1] <= a[3] + _GAP_PT
-    )
+def _touches(a: BBox, b: BBox, gap: float = _GAP_PT) -> bool:
+    return a[0] <= b[2] + gap and b[0] <= a[2] + gap and a[1] <= b[3] + gap and b[1] <= a[3] + gap
 
 
 def _is_figure(cluster: _Cluster, text: PageText) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.content import TableData
 from stages.decode._pdf_regions import find_caption, find_title, is_thin
 from stages.decode._pdf_text import TEXT_FLAGS
-from stages.decode.layout import area, clean_text, join_lines, share_inside
+from stages.decode.layout import area, clean_text, join_lines, share_inside, union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 # find_tables costs some 60 to 90 ms a page (and 300 to 400 with the layout model it would use by default) where text
 # and render together cost 10, so it must be kept from pages that have no ruling lines.
-_MIN_RULE_PT: Final = 25.0
-_MIN_BOX_PT: Final = (60.0, 18.0)
-_MIN_LINES_INSIDE: Final = 4
+_MIN_RULE_PT: Final = 6.0  # rules are often drawn cell by cell
+_MIN_GRID_PT: Final = 60.0
+_MIN_ROWS: Final = 2
 _MAX_PATHS: Final = 4000  # a map or a plot: find_tables compares lines pairwise
 _MIN_CELLS: Final = 4
 _MIN_FILLED_SHARE: Final = 0.3
@@ -50,31 +51,44 @@ def find_tables(page: Any, drawn: Drawn, text: PageText) -> list[TableData]:
 
 
 def _worth_a_look(drawn: Drawn, text: PageText) -> bool:
+    """Whether a rule or an edge of a box stands between words of the same line, twice at least.
+
+    A frame has words on one side of its edges only. A grid that is one path shows its outer edges alone, so a
+    drawn outline with some lines of text in it is looked at as well.
+    """
     if not text.groups or len(drawn.paths) > _MAX_PATHS:
         return False
-    rules = [box for box in drawn.paths if is_thin(box) and max(_sides(box)) >= _MIN_RULE_PT]
-    across = {round(box[1]) for box in rules if _sides(box)[0] > _sides(box)[1]}
-    down = {round(box[0]) for box in rules if _sides(box)[1] > _sides(box)[0]}
-    if len(across) >= 2 and len(down) >= 2:
+    boxes = [line.bbox for line in text.lines]
+    outlines = (
+        box for box in drawn.strokes if not is_thin(box) and box[2] - box[0] >= _MIN_GRID_PT
+    )
+    if any(sum(share_inside(b, outline) > 0.5 for b in boxes) >= _MIN_ROWS for outline in outlines):
         return True
-    boxes = [box for box in drawn.paths if not is_thin(box)]
-    boxes = [b for b in boxes if _sides(b)[0] >= _MIN_BOX_PT[0] and _sides(b)[1] >= _MIN_BOX_PT[1]]
-    inside = {
-        line.bbox for line in text.lines if any(share_inside(line.bbox, b) > 0.5 for b in boxes)
-    }
-    # One box around running text is a frame; a grid is many boxes, or one path that has text side by side.
-    return len(inside) >= _MIN_LINES_INSIDE and (len(boxes) >= _MIN_CELLS or _side_by_side(inside))
+    rows = _rows(boxes)
+    splits: Counter[int] = Counter()
+    for x, y0, y1 in _uprights(drawn):
+        between = [row for row in rows if y0 <= (row[1] + row[3]) / 2 <= y1 and row[0] < x < row[2]]
+        splits[round(x)] += len(between)
+        if splits[round(x)] >= _MIN_ROWS:
+            return True
+    return False
 
 
-def _sides(box: BBox) -> tuple[float, float]:
-    return box[2] - box[0], box[3] - box[1]
+def _uprights(drawn: Drawn) -> set[tuple[float, float, float]]:
+    """x, top and bottom of vertical rules and of the sides of boxes, to half a point."""
+    found = set()
+    for x0, y0, x1, y1 in drawn.paths:
+        if y1 - y0 >= _MIN_RULE_PT and (x1 - x0 <= _MIN_RULE_PT or x1 - x0 >= _MIN_GRID_PT / 2):
+            found |= {(round(2 * x) / 2, y0, y1) for x in (x0, x1)}
+    return found
 
 
-def _side_by_side(boxes: set[BBox]) -> bool:
-    """Whether at least two lines of text have another one beside them on the same baseline."""
-    baselines = sorted(box[3] for box in boxes)
-    pairs = sum(b - a < 1.0 for a, b in pairwise(baselines))
-    return pairs >= 2
+def _rows(boxes: list[BBox]) -> list[BBox]:
+    """Lines of text that stand side by side, as one box each."""
+    by_baseline: dict[int, list[BBox]] = {}
+    for box in boxes:
+        by_baseline.setdefault(round(box[3] / 2), []).append(box)
+    return [union(row) for row in by_baseline.values()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ _LIGATURES: Final = {
 }
 _SOFT_HYPHEN: Final = "\u00ad"
 _HYPHENATED: Final = re.compile(r"([^\W\d_]{2,})[-\u2010\u00ad]$")
+_HYPHENS: Final = ("-", "\u2010", _SOFT_HYPHEN)
+_MAX_WORD_CHARS: Final = (
+    60  # a search from the start of a long paragraph, line after line, would be quadratic
+)
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _SPACES: Final = re.compile(r"\s+")
 _MAX_CUT_BOXES: Final = 300  # the cut looks at every prefix of a column, which is quadratic
@@ -68,7 +72,7 @@ def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
     """
     joined = ""
     for text in texts:
-        match = _HYPHENATED.search(joined)
+        match = _hyphenated(joined)
         if not joined:
             joined = text
         elif match and text[:1].islower() and not _is_compound(match[1], text, known):
@@ -85,8 +89,12 @@ def words_of(texts: Iterable[str]) -> frozenset[str]:
     words: set[str] = set()
     for text in texts:
         found = _WORD.findall(text.lower())
-        words.update(found[:-1] if _HYPHENATED.search(text) else found)
+        words.update(found[:-1] if _hyphenated(text) else found)
     return frozenset(words)
+
+
+def _hyphenated(text: str) -> re.Match[str] | None:
+    return _HYPHENATED.search(text[-_MAX_WORD_CHARS:]) if text[-1:] in _HYPHENS else None
 
 
 def _is_compound(first: str, text: str, known: Container[str]) -> bool:

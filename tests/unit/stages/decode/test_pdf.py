@@ -157,6 +157,24 @@ def test_ruled_table_becomes_cells_and_leaves_the_running_text(document, tmp_pat
     assert arrays[region.pixels_array].shape == (1, 224, 224, 3)
 
 
+def test_grid_drawn_as_one_path_is_a_table(document, tmp_path):
+    page = document.new_page()
+    shape = page.new_shape()
+    for y in (160, 190, 220, 250):
+        shape.draw_line((60, y), (300, y))
+    for x in (60, 180, 300):
+        shape.draw_line((x, 160), (x, 250))
+    shape.finish(width=1)
+    shape.commit()
+    rows = [("Stone", "Age"), ("burr", "12"), ("basalt", "40")]
+    for y, row in zip((180, 210, 240), rows, strict=True):
+        for x, cell in zip((70, 190), row, strict=True):
+            page.insert_text((x, y), cell, fontsize=10)
+    content, _ = decode(document, tmp_path)
+    (table,) = content.tables
+    assert (table.header, table.rows) == (rows[0], tuple(rows[1:]))
+
+
 def test_table_title_in_one_cell_is_its_caption(document, tmp_path):
     page = document.new_page()
     rows = [("Stones", ""), ("burr", "hard"), ("basalt", "harder"), ("sand", "soft")]
