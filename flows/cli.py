@@ -6,6 +6,7 @@ Heavy libraries load inside the commands, so that ``--help`` is instant.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -16,6 +17,8 @@ from rich.console import Console
 from schemas.errors import ConfigError, GristmillError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from schemas.config import Config
 
 app = typer.Typer(
@@ -29,6 +32,7 @@ app = typer.Typer(
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
 
 Sources = Annotated[list[str], typer.Argument(metavar="SRC...", help="Files or folders to read.")]
 LakeUrl = Annotated[
@@ -214,20 +218,29 @@ def doctor(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code."""
+    # A scheduler's stop ends the engine in order, as Ctrl-C does.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app(prog_name="gristmill")
     except ConfigError as error:
         _fail(error, EXIT_USAGE)
     except GristmillError as error:
         _fail(error, EXIT_FAILED)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; what was committed stays, run it again to go on")
-        sys.exit(130)
 
 
 def _fail(error: GristmillError, code: int) -> None:
-    Console(stderr=True).print(f"gristmill: {error.code}: {error}", markup=False, highlight=False)
+    _say_error(f"gristmill: {error.code}: {error}")
     sys.exit(code)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    _say_error("interrupted; what was committed stays, run it again to go on")
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _say_error(text: str) -> None:
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _config(path: Path | None, workers: int) -> Config:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -99,7 +101,11 @@ class Surroundings:
     @property
     def session(self) -> Session:
         """The running pools; waits until the engine is up."""
-        return self._session.result()
+        session = self._session.result()
+        # Ray's core puts a crash handler of its own on SIGTERM; this gives it back to the handler Python knows of.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        return session
 
     def close(self) -> None:
         """End every actor, and the engine if it was started here."""
