@@ -21,7 +21,7 @@ find_python311() {
 }
 
 pip_install() {
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input "$@"
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input "$@"
 }
 
 if ! { [ -x .venv/bin/python ] && is_python311 .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1; }; then
