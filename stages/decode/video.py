@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from stages.decode.options import DecodeOptions
 
-FRAMES_A_SECOND: Final = 8  # kept to choose from, until memory says fewer
-_STEP: Final = f"floor({{}}*{FRAMES_A_SECOND})"
+_FIRST_RATE, _FIRST_S, _RATE = 8, 8, 4  # frames a second to choose from: in the first 8 s, then
+_STEP: Final = f"floor(min({_FIRST_RATE}*{{0}},{_RATE}*{{0}}+{_FIRST_S * (_FIRST_RATE - _RATE)}))"
 _SCALING: Final = (
     "bicubic+accurate_rnd+full_chroma_int"  # without them RGB is up to 2 levels too dark
 )
@@ -42,11 +42,13 @@ def decode_video(
     """Decode a video once, and fan out frames, clips, the whole and the sound track.
 
     In the same ffmpeg process every frame is scored for scene changes at its own time (filter ``scdet``), up to
-    8 frames a second are cropped to their centre square and scaled to model size, and the first sound track is
-    resampled to mono 16 kHz, padded to the video's clock. Rotation and pixel shape are applied; covers are ignored.
+    4 frames a second (8 in the first 8 s) are cropped to their centre square and scaled to model size, and the first
+    sound track is resampled to mono 16 kHz, padded to the video's clock. Rotation and pixel shape are applied;
+    covers are ignored. Clip borders: :func:`stages.decode._clips.clip_borders`.
+
     Kept frames take at most a quarter of `limits.decode_memory_bytes` (by default 3,566 frames of 224 x 224): beyond
-    it every second is let go, so after 7 min there are 4 a second to choose from, after 15 min 2, after 1 h one
-    every 2 s. The samples take 115 MB an hour. Clip borders: :func:`stages.decode._clips.clip_borders`.
+    it every second is let go, so after 15 min there are 2 a second to choose from, after 30 min one, after 1 h one
+    every 2 s. The samples take 115 MB an hour.
 
     Args:
         path: The file.
@@ -93,7 +95,7 @@ def decode_video(
     )
     arrays: list[np.ndarray] = []
     if pictures:
-        choice = _Choice(times_s, pictures, frames.step_s)
+        choice = _Choice(times_s, pictures, max(1 / _RATE, frames.step_s))
         video = _video(info, tuple(cuts.times_s), duration_s, choice, options)
         content, arrays = replace(content, video=video), choice.arrays
     else:
@@ -107,7 +109,7 @@ def _frame_sink(path: Path, options: DecodeOptions) -> FrameSink:
     return FrameSink(
         path,
         size=options.frame_size,
-        step_s=1 / FRAMES_A_SECOND,
+        step_s=1 / _FIRST_RATE,
         capacity=max(_MIN_FRAMES, budget_bytes // frame_bytes),
         limit_s=options.limits.media_s,
     )
@@ -132,7 +134,7 @@ def _graph(path: Path, media_type: str, urls: Sequence[str], options: DecodeOpti
     return ffmpeg.output(
         frames,
         media["a:0?"],
-        f"[select=v:f=rawvideo]{frames_url}|[select=a:f=s16le:onfail=ignore]{sound_url}",
+        f"[select=v:f=rawvideo]{frames_url}|[select=a:f=s16le:flush_packets=0:onfail=ignore]{sound_url}",
         format="tee",
         vcodec="rawvideo",
         pix_fmt="rgb24",
@@ -150,7 +152,7 @@ def _duration(info: MediaInfo, frames: FrameSink, sound_s: float) -> float:
     The announced end is believed if until then the last frame would be shown no longer than 1 s, or twice as long as
     any before (slides); else the rest is missing.
     """
-    frame_s = 1 / (info.fps or FRAMES_A_SECOND)
+    frame_s = 1 / (info.fps or _FIRST_RATE)
     seen_s = max(frames.last_s + min(frame_s, frames.step_s), sound_s)
     announced_s = info.duration_s or 0.0
     if info.estimated or announced_s > seen_s + max(_HELD_S, 2 * frames.longest_s):
