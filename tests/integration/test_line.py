@@ -178,6 +178,40 @@ def test_evaluate_prints_the_three_ways(first, tmp_path):
     assert {"routed", "unified", "oracle"} <= set(json.dumps(table).replace('"', " ").split())
 
 
+ALONE = """
+import sys
+
+class Block:
+    allowed = {"faiss", "numpy", "pyarrow", "packaging", "gristmill", "schemas", "stages", "infra", "flows"}
+
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in self.allowed and top not in sys.stdlib_module_names:
+            raise ImportError(f"{name} is not among what a serving process has")
+
+sys.meta_path.insert(0, Block())
+import gristmill
+import numpy as np
+
+snapshot = gristmill.open_snapshot(sys.argv[1])
+space = next(space for partition, space in snapshot.indexes if str(partition) == "text/paragraph")
+(text,) = (s for s in snapshot.segments(gristmill.Partition("text", "paragraph"), space))
+hits = snapshot.search(gristmill.Partition("text", "paragraph"), space, text.vectors()[:1], 1)
+print(hits[0][0].unit_id == text.row(0)["unit_id"], round(hits[0][0].similarity, 3))
+"""
+
+
+def test_the_facade_opens_a_snapshot_with_faiss_numpy_and_pyarrow_alone(first):
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(first[1])],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == ["True", "1.0"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
