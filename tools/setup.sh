@@ -42,7 +42,7 @@ if [ "${FAISS:-cpu}" = gpu ] || .venv/bin/python -m pip show --quiet faiss-gpu 2
 fi
 
 packages=$(grep -c '==' requirements.lock)
-echo "set-up: installing $packages packages from $lock; the first time takes a few minutes and 2.5 GB" >&2
+echo "set-up: installing $packages packages from $lock; the first time takes a few minutes and 4 GB" >&2
 pip_install -r "$lock"
 pip_install --no-deps -r requirements-nodeps.lock ||
     echo "set-up: the optional sound tagger could not be installed; recordings get no sound tags" >&2
