@@ -1,11 +1,11 @@
 """The public API of a notebook or a serving team. A facade: no logic lives here.
 
-    >>> import gristmill
-    >>> retriever = gristmill.open_retriever("lake")          # the published snapshot with its encoders
-    >>> retriever.search("how does the mill wheel turn?").hits
-    >>> snapshot = gristmill.open_snapshot("lake")            # faiss, numpy and pyarrow alone
-    >>> snapshot.search(gristmill.Partition("text", "paragraph"), space, vectors, k=10)
-    >>> gristmill.run(["corpus"], "lake")                     # ingest, index, publish
+>>> import gristmill
+>>> retriever = gristmill.open_retriever("lake")          # the published snapshot with its encoders
+>>> retriever.search("how does the mill wheel turn?").hits
+>>> snapshot = gristmill.open_snapshot("lake")            # faiss, numpy and pyarrow alone
+>>> snapshot.search(gristmill.Partition("text", "paragraph"), space, vectors, k=10)
+>>> gristmill.run(["corpus"], "lake")                     # ingest, index, publish
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from stages.recognise.options import RecogniseOptions
-from stages.recognise.registry import Recogniser
 
 from schemas.config import Config
 from stages.decode.options import DecodeOptions
 from stages.decode.registry import decode
 from stages.embed.registry import contract, make_encoder
+from stages.recognise.options import RecogniseOptions
+from stages.recognise.registry import Recogniser
 from stages.segment.options import SegmentOptions
 from stages.segment.registry import segment
 

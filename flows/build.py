@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.errors import GateError, GristmillError, LakeError
 from schemas.manifest import FileRef, Manifest
+from schemas.partition import ALL_PARTITIONS
 from schemas.tables import SEGMENT_ROWS, SNAPSHOT_SOURCES
 from stages.index.build import BuildRequest, input_digest, segment_files
 from stages.index.gate import require
@@ -22,14 +25,13 @@ from stages.index.manifests import (
     sources_bytes,
 )
 from stages.index.plan import plan
-from stages.index.shards import split, take_rows, training_rows
+from stages.index.shards import query_rows, split, take_rows, training_rows
 from stages.index.train import NO_QUANTISER, TrainRequest
 from stages.index.validate import ValidateRequest, Validation
+from stages.route.calibrate import BACKGROUND_QUERIES, calibrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import numpy as np
 
     from infra.lake import Lake
     from infra.lake.read import InputColumn
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from stages.index.plan import IndexPlan
 
 INDEX: Final = "index"
-_PROTOTYPES: Final = 32
 _POLL_S: Final = 1.0
 
 
@@ -61,16 +62,23 @@ class SnapshotBuilder:
         lake: Where the rows are and the segments go.
         session: Running pool named index.
         config: Targets and thresholds.
+        text_space: Key of the space that questions are embedded in.
         previous: Manifest to reuse segments of.
     """
 
     def __init__(
-        self, lake: Lake, session: Session, config: Indexing, previous: Manifest | None
+        self,
+        lake: Lake,
+        session: Session,
+        config: Indexing,
+        text_space: str,
+        previous: Manifest | None,
     ) -> None:
         self._lake = lake
         self._blobs: BlobStore = lake.blobs
         self._session = session
         self._config = config
+        self._text_space = text_space
         self._known = {
             segment.input_digest: segment
             for entry in (previous.indexes if previous else ())
@@ -97,7 +105,9 @@ class SnapshotBuilder:
         segments = self._build(place, chosen, space.dim, shards, trained)
         validation = self._validate(place, chosen, segments, shards, rows.num_rows)
         require(*place, validation.checks)
-        return index_manifest(place, chosen, segments, validation, self._routing(vectors))
+        return index_manifest(
+            place, chosen, segments, validation, self._routing(partition, vectors)
+        )
 
     def finish(
         self, run_id: str, spaces: Sequence[SpaceContract], indexes: Sequence[IndexManifest]
@@ -214,8 +224,25 @@ class SnapshotBuilder:
                 arrays = self._session.fetch(outcome.arrays) if outcome.arrays else ()
                 yield outcome.value, arrays
 
-    def _routing(self, vectors: np.ndarray) -> RoutingParts:
-        return RoutingParts()
+    def _routing(self, partition: Partition, vectors: np.ndarray) -> RoutingParts:
+        elsewhere = [
+            sample
+            for other, sample in self._background.items()
+            if other.modality != partition.modality and len(sample)
+        ]
+        if not elsewhere:
+            return RoutingParts(calibrate(vectors, vectors[:0]))
+        return RoutingParts(calibrate(vectors, np.concatenate(elsewhere)))
+
+    @cached_property
+    def _background(self) -> dict[Partition, np.ndarray]:
+        """A few text vectors of every partition: what is asked of one partition and belongs to another."""
+        samples = {}
+        for partition in ALL_PARTITIONS:
+            rows, vectors = self._lake.live_vectors(self._text_space, partition, "text_hash")
+            picked = query_rows(rows.column("unit_id").to_pylist(), BACKGROUND_QUERIES)
+            samples[partition] = vectors[picked]
+        return samples
 
     def _live_sources(self) -> pa.Table:
         state = self._lake.state()

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from schemas.config import Config
+    from schemas.search import Way
 
 app = typer.Typer(
     name="gristmill",
@@ -148,7 +149,7 @@ def search(
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
-    result = open_retriever(lake).search(query, k=k, route=route, way=way)
+    result = open_retriever(lake).search(query, k=k, route=route, way=cast("Way", way))
     _give(as_json, result.as_dict(), lambda: show_hits(query, result))
 
 

@@ -227,7 +227,7 @@ def index_all(around: Surroundings) -> list[IndexManifest]:
     """One task for each partition and space that has vectors."""
     published = pointer.current(around.lake.blobs)
     previous = read_manifest(around.lake.blobs, published) if published else None
-    builder = SnapshotBuilder(around.lake, around.session, around.config.indexing, previous)
+    builder = _builder(around, previous)
     built = [
         index_task.with_options(task_run_name=f"index {partition} in {space.name}")(
             around, builder, partition, space
@@ -236,6 +236,13 @@ def index_all(around: Surroundings) -> list[IndexManifest]:
         for partition in ALL_PARTITIONS
     ]
     return [entry for entry in built if entry is not None]
+
+
+def _builder(around: Surroundings, previous: Manifest | None) -> SnapshotBuilder:
+    text_space = next(space.key for space in around.spaces if space.input == "text")
+    return SnapshotBuilder(
+        around.lake, around.session, around.config.indexing, text_space, previous
+    )
 
 
 @task(name="plan", cache_policy=NO_CACHE)
@@ -283,8 +290,7 @@ def index_task(
 @task(name="snapshot", cache_policy=NO_CACHE)
 def snapshot_task(around: Surroundings, entries: list[IndexManifest]) -> Manifest:
     """Write the manifest of what was built."""
-    builder = SnapshotBuilder(around.lake, around.session, around.config.indexing, None)
-    return builder.finish(around.run_id, around.spaces, entries)
+    return _builder(around, None).finish(around.run_id, around.spaces, entries)
 
 
 @task(name="publish", cache_policy=NO_CACHE)

@@ -12,8 +12,6 @@ from schemas.errors import ConfigError
 from schemas.ids import canonical_json, digest
 
 if TYPE_CHECKING:
-    from stages.route.search import Retriever
-
     from infra.lake import Lake
     from schemas.blobs import BlobStore
     from schemas.config import Config
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from schemas.manifest import Manifest
     from schemas.space import SpaceContract
     from stages.index.snapshot import OpenSnapshot
+    from stages.route.search import Retriever
 
 # Raised when decoding, recognition or segmentation give other units for the same bytes: every source is then
 # read again at its next ingest.
@@ -171,9 +170,8 @@ def open_snapshot(url: str, snapshot_id: str = "") -> OpenSnapshot:
 
 def open_retriever(url: str, snapshot_id: str = "") -> Retriever:
     """A snapshot with the encoders that its spaces name."""
-    from stages.route.search import Retriever
-
     from stages.embed.registry import make_encoder
+    from stages.route.search import Retriever
 
     snapshot = open_snapshot(url, snapshot_id)
     encoders = {space.key: make_encoder(space) for space in snapshot.manifest.spaces}
