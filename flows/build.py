@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,22 +12,18 @@ import pyarrow as pa
 
 from schemas.errors import GateError, GristmillError, LakeError
 from schemas.manifest import FileRef, Manifest
-from schemas.partition import ALL_PARTITIONS
 from schemas.tables import SEGMENT_ROWS, SNAPSHOT_SOURCES
 from stages.index.build import BuildRequest, input_digest, segment_files
 from stages.index.gate import require
-from stages.index.manifests import (
-    Origin,
-    RoutingParts,
-    index_manifest,
-    snapshot_manifest,
-    sources_bytes,
-)
+from stages.index.manifests import Origin, index_manifest, snapshot_manifest, sources_bytes
 from stages.index.plan import plan
-from stages.index.shards import query_rows, split, take_rows, training_rows
+from stages.index.routing import RoutingRequest
+from stages.index.shards import split, take_rows, training_rows
 from stages.index.train import NO_QUANTISER, TrainRequest
 from stages.index.validate import ValidateRequest, Validation
-from stages.route.calibrate import BACKGROUND_QUERIES, calibrate
+from stages.messages import EmbedRequest
+from stages.route.background import BACKGROUND
+from stages.route.prototypes import TRAIN_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +37,9 @@ if TYPE_CHECKING:
     from schemas.partition import Partition
     from schemas.space import SpaceContract
     from stages.index.plan import IndexPlan
+    from stages.index.routing import RoutingParts
 
+EMBED: Final = "embed"
 INDEX: Final = "index"
 _POLL_S: Final = 1.0
 
@@ -62,7 +59,6 @@ class SnapshotBuilder:
         lake: Where the rows are and the segments go.
         session: Running pool named index.
         config: Targets and thresholds.
-        text_space: Key of the space that questions are embedded in.
         previous: Manifest to reuse segments of.
     """
 
@@ -71,14 +67,13 @@ class SnapshotBuilder:
         lake: Lake,
         session: Session,
         config: Indexing,
-        text_space: str,
         previous: Manifest | None,
     ) -> None:
         self._lake = lake
         self._blobs: BlobStore = lake.blobs
         self._session = session
         self._config = config
-        self._text_space = text_space
+        self._backgrounds: dict[str, np.ndarray] = {}
         self._known = {
             segment.input_digest: segment
             for entry in (previous.indexes if previous else ())
@@ -106,7 +101,7 @@ class SnapshotBuilder:
         validation = self._validate(place, chosen, segments, shards, rows.num_rows)
         require(*place, validation.checks)
         return index_manifest(
-            place, chosen, segments, validation, self._routing(partition, vectors)
+            place, chosen, segments, validation, self._routing(place, rows, vectors, space)
         )
 
     def finish(
@@ -209,12 +204,16 @@ class SnapshotBuilder:
         )
 
     def _answers(self) -> Iterator[tuple[Any, tuple[np.ndarray, ...]]]:
-        """(value, arrays) of everything submitted.
+        """(value, arrays) of everything submitted to the pool of indexing."""
+        return ((value, arrays) for _, value, arrays in self._outcomes(INDEX))
+
+    def _outcomes(self, stage: str) -> Iterator[tuple[str, Any, tuple[np.ndarray, ...]]]:
+        """(key, value, arrays) of everything submitted to a pool.
 
         Raises:
             GateError: A worker could not do its part.
         """
-        while self._session.pending(INDEX):
+        while self._session.pending(stage):
             for outcome in self._session.poll(_POLL_S):
                 if outcome.failure:
                     raise GateError(
@@ -222,27 +221,31 @@ class SnapshotBuilder:
                         f" {outcome.failure.reason}. Nothing was published"
                     )
                 arrays = self._session.fetch(outcome.arrays) if outcome.arrays else ()
-                yield outcome.value, arrays
+                yield outcome.key, outcome.value, arrays
 
-    def _routing(self, partition: Partition, vectors: np.ndarray) -> RoutingParts:
-        elsewhere = [
-            sample
-            for other, sample in self._background.items()
-            if other.modality != partition.modality and len(sample)
-        ]
-        if not elsewhere:
-            return RoutingParts(calibrate(vectors, vectors[:0]))
-        return RoutingParts(calibrate(vectors, np.concatenate(elsewhere)))
+    def _routing(
+        self, place: tuple[str, str], rows: pa.Table, vectors: np.ndarray, space: SpaceContract
+    ) -> RoutingParts:
+        """Calibration and prototypes of one index."""
+        sample = vectors[training_rows(rows.column("unit_id").to_pylist(), TRAIN_ROWS)]
+        arrays = self._session.put([vectors, sample, self._background(space)])
+        self._session.submit(INDEX, f"routing {place}", RoutingRequest(*place), arrays=arrays)
+        ((parts, (data,)),) = self._answers()
+        self._blobs.put_if_absent(parts.prototypes.key, data.tobytes())
+        found: RoutingParts = parts
+        return found
 
-    @cached_property
-    def _background(self) -> dict[Partition, np.ndarray]:
-        """A few text vectors of every partition: what is asked of one partition and belongs to another."""
-        samples = {}
-        for partition in ALL_PARTITIONS:
-            rows, vectors = self._lake.live_vectors(self._text_space, partition, "text_hash")
-            picked = query_rows(rows.column("unit_id").to_pylist(), BACKGROUND_QUERIES)
-            samples[partition] = vectors[picked]
-        return samples
+    def _background(self, space: SpaceContract) -> np.ndarray:
+        """Questions about anything as questions in this space, float32 [n, dim], embedded once."""
+        if space.key not in self._backgrounds:
+            for number, question in enumerate(BACKGROUND):
+                request = EmbedRequest(space.key, question, query=True)
+                key = f"question {number:03} in {space.key}"
+                self._session.submit(EMBED, key, request, group=f"questions {space.key}")
+            self._session.flush(EMBED)
+            by_key = {key: vector for key, vector, _ in self._outcomes(EMBED)}
+            self._backgrounds[space.key] = np.stack([by_key[key] for key in sorted(by_key)])
+        return self._backgrounds[space.key]
 
     def _live_sources(self) -> pa.Table:
         state = self._lake.state()

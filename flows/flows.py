@@ -27,7 +27,7 @@ from flows.prefect_settings import prefect_settings
 from flows.progress import ProgressWatcher
 from flows.report import write_report
 from infra import pointer
-from schemas.balance import Balance
+from schemas.balance import Balance, StageTime
 from schemas.partition import ALL_PARTITIONS
 
 if TYPE_CHECKING:
@@ -108,10 +108,15 @@ class Surroundings:
         return session
 
     def close(self) -> None:
-        """End every actor, and the engine if it was started here."""
+        """End every actor, and the engine if it was started here; what they did goes into the balance."""
         self._starter.shutdown(wait=True)
         if self._session.exception() is None:
-            self._session.result().__exit__(None, None, None)
+            session = self._session.result()
+            for name, stats in session.stats().items():
+                self.balance.stages[name] = StageTime(
+                    stats.items, stats.busy_s, stats.wait_s, stats.setup_s, stats.restarts
+                )
+            session.__exit__(None, None, None)
 
     def _open(self) -> Session:
         executor = wiring.make_executor(self.config)
@@ -239,10 +244,7 @@ def index_all(around: Surroundings) -> list[IndexManifest]:
 
 
 def _builder(around: Surroundings, previous: Manifest | None) -> SnapshotBuilder:
-    text_space = next(space.key for space in around.spaces if space.input == "text")
-    return SnapshotBuilder(
-        around.lake, around.session, around.config.indexing, text_space, previous
-    )
+    return SnapshotBuilder(around.lake, around.session, around.config.indexing, previous)
 
 
 @task(name="plan", cache_policy=NO_CACHE)

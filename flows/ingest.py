@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from flows.desk import Key, VectorDesk, Want
 from flows.rows import BatchRows
-from schemas.balance import Balance, StageTime
+from schemas.balance import Balance
 from schemas.engine import Failure
 from stages.messages import Decoded, DecodeRequest, EmbedRequest, Milled
 
@@ -113,7 +113,6 @@ class Ingest:
             self._committer.shutdown(wait=True)
         for commit in self._commits:
             commit.result()
-        self._note_stages()
         return self.balance
 
     def _settle_known(self, plan: Plan, state: LakeState) -> None:
@@ -299,12 +298,6 @@ class Ingest:
 
     def _commit(self, rows: BatchRows) -> None:
         self._lake.commit(rows.seal(), run_id=self._run_id)
-
-    def _note_stages(self) -> None:
-        for name, stats in self._session.stats().items():
-            self.balance.stages[name] = StageTime(
-                stats.items, stats.busy_s, stats.wait_s, stats.setup_s, stats.restarts
-            )
 
 
 def _count(counts: dict[str, int], name: str) -> None:

@@ -65,8 +65,8 @@ class IndexManifest:
         latency_ms_p50, latency_ms_p99: Of one query on this machine, one thread.
         checks: The gate's numbers.
         segments: In order of digest.
-        calibration: Background distribution of best-hit scores, see stages/route/calibrate.py.
-        prototypes_key: Key of the npy file with the router's prototypes, float32 [n, dim].
+        calibration: What it answers to background questions, see stages/route/calibrate.py.
+        prototypes: The npy file with the router's prototypes, float32 [n, dim], see stages/route/prototypes.py.
     """
 
     partition: str

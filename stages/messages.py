@@ -52,7 +52,8 @@ class Milled:
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """Embed one text, or the pixels that travel beside it, in the space with this key."""
+    """Embed one text, or the pixels that travel beside it, in the space with this key; as a question if `query`."""
 
     space: str
     text: str = ""
+    query: bool = False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EmbedStage:
-    """Texts and pixels to vectors. A call holds items of one space (the executor groups them so)."""
+    """Texts, pixels and questions to vectors. A call holds one kind in one space (the executor groups them so)."""
 
     def __init__(self, contracts: Sequence[SpaceContract]) -> None:
         self._contracts = {contract.key: contract for contract in contracts}
@@ -39,6 +39,8 @@ class EmbedStage:
         self, contract: SpaceContract, requests: Sequence[EmbedRequest], tasks: Sequence[Task]
     ) -> np.ndarray:
         encoder = self._encoder(contract)
+        if requests[0].query:
+            return encoder.encode_queries([request.text for request in requests])
         if contract.input == "text":
             texts: TextEncoder = encoder  # type: ignore[assignment]  # the contract says so
             return texts.encode([request.text for request in requests])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from schemas.manifest import FileRef, SegmentRef
     from schemas.space import SpaceContract
     from stages.index.plan import IndexPlan
+    from stages.index.routing import RoutingParts
     from stages.index.validate import Validation
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingParts:
-    """What routing adds to an index: calibration numbers and the file of prototypes."""
-
-    calibration: dict[str, float] = field(default_factory=dict)
-    prototypes: FileRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,13 +122,63 @@ class OpenSnapshot:
             VectorError: Other dtype or dim, or not finite.
             IntegrityError: A file is missing or does not open.
         """
+        found = self.neighbours(partition, space, vectors, k)
+        return [
+            [
+                self.candidate(partition, space, similarity, (segment, row))
+                for similarity, segment, row in zip(*columns, strict=True)
+                if row >= 0
+            ]
+            for columns in zip(
+                found.similarity.tolist(), found.segment.tolist(), found.row.tolist(), strict=True
+            )
+        ]
+
+    def neighbours(
+        self, partition: Partition, space: str, vectors: np.ndarray, k: int
+    ) -> Neighbours:
+        """The same as arrays of segment and row numbers, without reading a row; for rankings over several indices."""
         if k < 1:
             raise ConfigError(f"k is {k}; ask for at least 1")
         entry = self.entry(partition, space)
         segments = self.segments(partition, space)
         queries = _checked_queries(vectors, segments, f"{partition} in {space}")
-        found = search_segments(segments, queries, k, entry.family, entry.search)
-        return [self._candidates(entry, segments, found, i) for i in range(len(queries))]
+        return search_segments(segments, queries, k, entry.family, entry.search)
+
+    def candidate(
+        self, partition: Partition, space: str, similarity: float, at: tuple[int, int]
+    ) -> Candidate:
+        """The unit at (number of the segment, row), with the similarity that it was found by."""
+        segment, row = at
+        values = self.segments(partition, space)[segment].row(row)
+        return _candidate(self.entry(partition, space), similarity, values)
+
+    def origin(
+        self, partition: Partition, space: str, at: tuple[int, int]
+    ) -> tuple[str, dict[str, Any]]:
+        """source_id and locator of the unit at (number of the segment, row): what tells hits of one answer apart."""
+        segment, row = at
+        rows = self.segments(partition, space)[segment].rows
+        locator: dict[str, Any] = json.loads(rows.column("locator")[row].as_py())
+        return rows.column("source_id")[row].as_py(), locator
+
+    def prototypes(self, partition: Partition, space: str) -> np.ndarray:
+        """What a router judges the index by, float32 [n, dim]; none, [0, dim], if it was built without.
+
+        Raises:
+            ConfigError: The snapshot has no such index.
+            IntegrityError: The file is missing or is no array.
+        """
+        ref = self.entry(partition, space).prototypes
+        if ref is None:
+            dim = next(s.dim for s in self.manifest.spaces if s.key == space)
+            return np.zeros((0, dim), dtype=np.float32)
+        path = self._local_path(ref.key)
+        try:
+            found: np.ndarray = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise IntegrityError(f"cannot read {path}: {error}") from error
+        return found
 
     def paths(self, source_id: str) -> SourcePlace:
         """Where a source can be found; of several places the first by path.
@@ -136,15 +186,20 @@ class OpenSnapshot:
         Raises:
             IntegrityError: The snapshot does not know the source.
         """
-        place = self._places.get(source_id)
-        if place is None:
+        places = self.places.get(source_id)
+        if not places:
             raise IntegrityError(
                 f"snapshot {self.manifest.snapshot_id} has a unit of source {source_id}, but no place for it"
             )
-        return place
+        return places[0]
 
     @cached_property
-    def _places(self) -> dict[str, SourcePlace]:
+    def places(self) -> dict[str, list[SourcePlace]]:
+        """Every place of every source, by source_id, in order of path.
+
+        Raises:
+            IntegrityError: The file of sources is missing or does not open.
+        """
         path = self._local_path(self.manifest.sources.key)
         try:
             with pa.memory_map(str(path)) as file:
@@ -154,9 +209,9 @@ class OpenSnapshot:
         rows = zip(
             columns["source_id"], columns["path"], columns["uri"], columns["title"], strict=True
         )
-        places: dict[str, SourcePlace] = {}
+        places: dict[str, list[SourcePlace]] = {}
         for source_id, where, uri, title in rows:  # the file is sorted by path within a source
-            places.setdefault(source_id, SourcePlace(where, uri, title))
+            places.setdefault(source_id, []).append(SourcePlace(where, uri, title))
         return places
 
     def _open_segments(self, entry: IndexManifest) -> Iterator[OpenSegment]:
@@ -168,25 +223,6 @@ class OpenSnapshot:
                     f"segment {ref.digest} has {len(segment.rows)} rows, the manifest says {ref.rows}"
                 )
             yield segment
-
-    def _candidates(
-        self,
-        entry: IndexManifest,
-        segments: tuple[OpenSegment, ...],
-        found: Neighbours,
-        query: int,
-    ) -> list[Candidate]:
-        places = zip(
-            found.similarity[query].tolist(),
-            found.segment[query].tolist(),
-            found.row[query].tolist(),
-            strict=True,
-        )
-        return [
-            _candidate(entry, similarity, segments[segment].row(row))
-            for similarity, segment, row in places
-            if row >= 0
-        ]
 
 
 def files_of(manifest: Manifest) -> Iterator[FileRef]:

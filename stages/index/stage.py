@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.index.build import BuildRequest, build_segment
+from stages.index.routing import RoutingRequest, routing_parts
 from stages.index.train import TrainRequest, train
 from stages.index.validate import validate
 
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class IndexStage:
-    """Everything an index needs computed, in one pool: training, building segments, validating."""
+    """Everything an index needs computed, in one pool: training, building segments, validating, what routers need."""
 
     def setup(self) -> None:
         """Nothing to load."""
 
     def process(self, tasks: Sequence[Task]) -> list[Answer | Failure]:
-        """Answer by the type of the request: size of the sample, `SegmentStats`, or `Validation`."""
+        """Answer by the type of the request: size of the sample, `SegmentStats`, `RoutingParts`, or `Validation`."""
         return [self._one(task) for task in tasks]
 
     def _one(self, task: Task) -> Answer | Failure:
@@ -31,6 +32,8 @@ class IndexStage:
                 return Answer(len(task.arrays[0]), (trained,))
             if isinstance(task.value, BuildRequest):
                 return build_segment(task.value, *task.arrays)
+            if isinstance(task.value, RoutingRequest):
+                return routing_parts(*task.arrays)
             return Answer(validate(task.value, task.arrays))
         except GristmillError as error:
             return Failure.of(error)

@@ -1,49 +1,75 @@
-"""Making scores of different spaces and partitions comparable.
+"""Making similarities of different spaces comparable.
 
-A cosine of 0.3 is a fine hit for a picture and noise for a passage. So each index records, when it is built, how
-similar its best hit is to questions that belong elsewhere: the text vectors of other partitions. A hit is judged by
-how far it stands above that background, in standard deviations, which the logistic function maps to 0..1.
+A cosine of 0.3 is a fine hit for a picture and noise for a passage: each encoder has a scale of its own. So each
+index records, when it is built, how similar its best hit is to questions about anything (background.py), and a
+hit is judged by how far it stands above what its *space* answers to them, in standard deviations (the z-norm of speaker
+verification, Auckenthaler et al. 2000). One scale for a whole space, because within it cosines are comparable as they
+are: a scale for each partition would punish the partitions that have good answers to anything
+(docs/decisions/0014-one-scale-for-a-space.md).
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
-BACKGROUND_QUERIES: Final = 64  # of each partition
-_MIN_STD: Final = 0.02  # a background of few, alike queries would make every hit a miracle
+    from schemas.manifest import IndexManifest
+
+_MIN_STD: Final = 0.02  # a background of alike answers would make every hit a miracle
 _CHUNK_ROWS: Final = 1 << 16
+_DECIMALS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Mean and standard deviation of the best similarity that background questions find in a space."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def standing(self, similarity: np.ndarray) -> np.ndarray:
+        """Standard deviations above the background, of similarities of any shape; float64."""
+        above: np.ndarray = (np.asarray(similarity, dtype=np.float64) - self.mean) / self.std
+        return above
 
 
 def calibrate(vectors: np.ndarray, background: np.ndarray) -> dict[str, float]:
-    """Mean and standard deviation of the best similarity that background queries find in an index.
+    """What an index answers to background questions, as it stands in the manifest.
 
     Args:
-        vectors: float32 [n, dim], the rows of the index, unit length.
-        background: float32 [n_queries, dim], queries that belong elsewhere, unit length; may be empty.
+        vectors: float32 [n, dim], the rows of the index, unit length, n at least 1.
+        background: float32 [n_questions, dim], unit length, at least one.
+
+    Returns:
+        Mean and standard deviation of the best similarity, over the questions.
     """
-    if not len(background) or not len(vectors):
-        return {"best_mean": 0.0, "best_std": 1.0}
     best = np.full(len(background), -1.0, dtype=np.float32)
     for start in range(0, len(vectors), _CHUNK_ROWS):
         similarities = background @ vectors[start : start + _CHUNK_ROWS].T
         best = np.maximum(best, similarities.max(axis=1))
     return {
-        "best_mean": round(float(best.mean()), 6),
-        "best_std": round(max(_MIN_STD, float(best.std())), 6),
+        "best_mean": round(float(best.mean()), _DECIMALS),
+        "best_std": round(float(best.std()), _DECIMALS),
     }
 
 
-def standing(similarity: float, calibration: Mapping[str, float]) -> float:
-    """Standard deviations above the background's best hits."""
-    return (similarity - calibration.get("best_mean", 0.0)) / calibration.get("best_std", 1.0)
+def space_scales(indexes: Iterable[IndexManifest]) -> dict[str, Scale]:
+    """The scale of each space, by its key: the mean over its indices. A space without calibration keeps raw cosines."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for index in indexes:
+        numbers = found.setdefault(index.space, [])
+        if index.calibration:
+            numbers.append((index.calibration["best_mean"], index.calibration["best_std"]))
+    return {space: _mean(numbers) for space, numbers in found.items()}
 
 
-def score(deviations: float) -> float:
-    """`standing` as 0..1; a hit no better than the background's best has 0.5."""
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, deviations))))
+def _mean(numbers: list[tuple[float, float]]) -> Scale:
+    if not numbers:
+        return Scale()
+    mean, std = np.mean(numbers, axis=0).tolist()
+    return Scale(mean, max(_MIN_STD, std))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import ConfigError
 from stages.route.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from schemas.search import Hit, SearchResult
+    from schemas.search import SearchResult, Way
     from stages.route.search import Retriever
 
 _DEPTH: Final = 50  # hits looked at, so that the reciprocal rank sees beyond the first ten
-_MODALITY_ROUTES: Final = {"text": ("text", "table"), "page": ("page",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,11 @@ class Query:
     modality: str
     relevant: frozenset[str]
     ignored: frozenset[str]
+
+    @property
+    def wants_pages(self) -> bool:
+        """Whether its answers are pages."""
+        return any("#page=" in answer for answer in self.relevant)
 
 
 def read_queries(path: Path) -> list[Query]:
@@ -59,16 +63,21 @@ def read_queries(path: Path) -> list[Query]:
 
 
 def evaluate(retriever: Retriever, queries: Sequence[Query]) -> dict[str, Any]:
-    """Measures by way and modality.
+    """Measures by way and modality, and of the routed way by the first route.
+
+    The ways: ``routed``; ``unified``, all partitions in one ranking by raw cosine; ``oracle``, asking exactly the
+    partitions that hold a right answer, as a router without error would (all of them where none does).
 
     Returns:
-        ``{"queries": n, "tables": {title: [{"way", "modality", "queries", measures...}]}}``.
+        ``{"queries": n, "tables": {title: [{"modality", "way", "queries", measures...}]}}``.
     """
-    texts = [query.text for query in queries]
+    known = _Answers(retriever)
+    queries = [known.canonical(query) for query in queries]
+    oracle = [known.partitions_of(query) or retriever.partitions for query in queries]
     results = {
-        "routed": retriever.search_all(texts, _DEPTH, way="routed"),
-        "unified": retriever.search_all(texts, _DEPTH, way="unified"),
-        "oracle": _oracle(retriever, queries),
+        "routed": _search(retriever, queries),
+        "unified": _search(retriever, queries, way="unified"),
+        "oracle": _search(retriever, queries, given=oracle),
     }
     measured = {
         way: [
@@ -77,57 +86,97 @@ def evaluate(retriever: Retriever, queries: Sequence[Query]) -> dict[str, Any]:
         ]
         for way, found in results.items()
     }
-    by_modality = _rows(measured, queries, lambda query: query.modality)
-    first = [
-        result.routes[0].partition if result.routes else "none" for result in results["routed"]
-    ]
-    names = dict(zip(map(id, queries), first, strict=True))
-    by_route = _rows({"routed": measured["routed"]}, queries, lambda query: names[id(query)])
+    first = [result.routes[0].partition for result in results["routed"]]
     return {
         "queries": len(queries),
-        "tables": {"By modality": by_modality, "By first route": by_route},
+        "tables": {
+            "By modality": _rows(measured, [query.modality for query in queries]),
+            "By first route": _rows({"routed": measured["routed"]}, first, name="route"),
+        },
     }
 
 
 def answers(result: SearchResult, query: Query) -> list[str]:
     """The ranking as answers of the query's kind, each once, what is ignored taken out."""
-    pages = any("#page=" in answer for answer in query.relevant)
-    named = (_answer(hit, pages) for hit in result.hits)
+    named = (_answer(hit.path, hit.locator, query.wants_pages) for hit in result.hits)
     return [answer for answer in dict.fromkeys(named) if answer not in query.ignored]
 
 
-def _answer(hit: Hit, pages: bool) -> str:  # private, named at its only call
-    page = hit.locator.get("page")
-    return f"{hit.path}#page={page}" if pages and page is not None else hit.path
+def _answer(path: str, locator: dict[str, Any], as_page: bool) -> str:
+    page = locator.get("page")
+    return f"{path}#page={page}" if as_page and page is not None else path
 
 
-def _oracle(retriever: Retriever, queries: Sequence[Query]) -> list[SearchResult]:
-    """Routed among the partitions of the right modality only."""
-    there = sorted({entry.partition for entry in retriever.snapshot.manifest.indexes})
-    results = []
-    for query in queries:
-        wanted = _MODALITY_ROUTES.get(query.modality, (query.modality,))
-        routes = [name for name in there if name.partition("/")[0] in wanted]
-        results.append(retriever.search_all([query.text], _DEPTH, routes=routes or None)[0])
-    return results
+class _Answers:
+    """What the snapshot could answer: which names mean one source, and which partitions hold which answer."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        places = retriever.snapshot.places
+        self._first = {place.path: listed[0].path for listed in places.values() for place in listed}
+        self._holders: dict[str, set[str]] = {}
+        for index in retriever.snapshot.manifest.indexes:
+            for segment in retriever.snapshot.segments(index.parsed_partition, index.space):
+                for source_id, locator in zip(
+                    segment.rows.column("source_id").to_pylist(),
+                    segment.rows.column("locator").to_pylist(),
+                    strict=True,
+                ):
+                    path, where = places[source_id][0].path, json.loads(locator)
+                    for name in {path, _answer(path, where, as_page=True)}:
+                        self._holders.setdefault(name, set()).add(index.partition)
+
+    def canonical(self, query: Query) -> Query:
+        """The query with every copy of a file named by the path that hits have."""
+        return replace(
+            query,
+            relevant=frozenset(map(self._canonical, query.relevant)),
+            ignored=frozenset(map(self._canonical, query.ignored))
+            - frozenset(map(self._canonical, query.relevant)),
+        )
+
+    def partitions_of(self, query: Query) -> list[str]:
+        """Partitions with a unit of a right answer."""
+        return sorted({p for answer in query.relevant for p in self._holders.get(answer, ())})
+
+    def _canonical(self, answer: str) -> str:
+        path, mark, page = answer.partition("#page=")
+        return f"{self._first.get(path, path)}{mark}{page}"
+
+
+def _search(
+    retriever: Retriever,
+    queries: Sequence[Query],
+    *,
+    way: Way = "routed",
+    given: Sequence[Collection[str]] | None = None,
+) -> list[SearchResult]:
+    """All queries, those that want pages and those that want documents each at once."""
+    results: dict[int, SearchResult] = {}
+    for collapse in ("document", "page"):
+        picked = [i for i, query in enumerate(queries) if query.wants_pages == (collapse == "page")]
+        found = retriever.search_all(
+            [queries[i].text for i in picked],
+            _DEPTH,
+            given=None if given is None else [given[i] for i in picked],
+            way=way,
+            collapse=collapse,
+        )
+        results.update(zip(picked, found, strict=True))
+    return [results[i] for i in range(len(queries))]
 
 
 def _rows(
-    measured: dict[str, list[dict[str, float]]],
-    queries: Sequence[Query],
-    group_of: Callable[[Query], str],
+    measured: Mapping[str, Sequence[dict[str, float]]],
+    groups: Sequence[str],
+    name: str = "modality",
 ) -> list[dict[str, Any]]:
-    groups = ["all", *sorted({group_of(query) for query in queries})]
     rows = []
-    for group in groups:
+    for group in ("all", *sorted(set(groups))):
         for way, values in measured.items():
-            picked = [
-                v for v, q in zip(values, queries, strict=True) if group in ("all", group_of(q))
-            ]
-            rows.append({"modality": group, "way": way, "queries": len(picked), **_mean(picked)})
+            picked = [v for v, g in zip(values, groups, strict=True) if group in ("all", g)]
+            rows.append({name: group, "way": way, "queries": len(picked), **_mean(picked)})
     return rows
 
 
-def _mean(values: Iterable[dict[str, float]]) -> dict[str, float]:
-    listed = list(values)
-    return {name: sum(v[name] for v in listed) / len(listed) for name in listed[0]}
+def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(value[name] for value in values) / len(values) for name in values[0]}

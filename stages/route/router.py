@@ -1,10 +1,11 @@
-"""Which partitions a question is for, without training: described routes, cues in its words, and evidence."""
+"""Which partitions a question is for, without training: what they are about, what is said of them, what it names."""
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from schemas.search import Route
 from stages.route.routes import ROUTES
@@ -12,62 +13,71 @@ from stages.route.routes import ROUTES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-
     from schemas.space import TextEncoder
+    from stages.route.calibrate import Scale
 
-MAX_ROUTES: Final = 4
-MIN_WEIGHT: Final = 0.08
-# How much a unit of each signal counts; evidence is in standard deviations, the cosine of a description spans about
-# 0 to 0.6, a cue is there or not.
-_EVIDENCE: Final = 0.8
-_DESCRIPTION: Final = 3.0
-_CUE: Final = 2.0
+# A standard deviation of topic, a unit of cosine to a description, and a word that names the kind of thing, in logits.
+# Measured on questions with and without such words: docs/routing.md.
+_TOPIC: Final = 1.0
+_DESCRIPTION: Final = 1.0
+_NAMED: Final = 3.0
+MIN_SHARE: Final = 0.02  # of the best route's weight: others are not asked
 
 
 class Router:
     """Weighs the partitions of one snapshot.
 
     Args:
-        partitions: Those the snapshot has.
+        prototypes: By partition, what stands for it in each of its spaces (key of the space, float32 [n, dim]).
+        scales: By space.
         encoder: The text encoder that described routes and questions are embedded with.
     """
 
-    def __init__(self, partitions: Sequence[str], encoder: TextEncoder) -> None:
-        self._partitions = tuple(partitions)
-        sentences = [s for p in self._partitions for s in ROUTES[p].sentences]
+    def __init__(
+        self,
+        prototypes: Mapping[str, Sequence[tuple[str, np.ndarray]]],
+        scales: Mapping[str, Scale],
+        encoder: TextEncoder,
+    ) -> None:
+        self.partitions = tuple(sorted(prototypes))
+        self._prototypes = prototypes
+        self._scales = scales
+        sentences = [s for p in self.partitions for s in ROUTES[p].sentences]
+        owners = [p for p in self.partitions for _ in ROUTES[p].sentences]
         vectors = encoder.encode_queries(sentences)
-        self._descriptions: dict[str, np.ndarray] = {}
-        start = 0
-        for partition in self._partitions:
-            count = len(ROUTES[partition].sentences)
-            self._descriptions[partition] = vectors[start : start + count]
-            start += count
+        self._descriptions = {
+            p: vectors[[i for i, owner in enumerate(owners) if owner == p]] for p in self.partitions
+        }
+        self._names = {
+            p: re.compile(rf"\b({'|'.join(map(re.escape, ROUTES[p].names))})\b", re.IGNORECASE)
+            for p in self.partitions
+        }
 
-    def route(self, query: str, vector: np.ndarray, evidence: Mapping[str, float]) -> list[Route]:
+    def route(
+        self, query: str, text_vector: np.ndarray, vectors: Mapping[str, np.ndarray]
+    ) -> list[Route]:
         """Routes of a question, best first, weights summing to 1.
 
         Args:
             query: Its words.
-            vector: float32 [dim], as embedded for text.
-            evidence: By partition, how far its best hit stands above its background.
+            text_vector: float32 [dim], as embedded for described routes.
+            vectors: By space, float32 [dim], as embedded for that space.
         """
-        raised = {
-            partition: math.exp(
-                _EVIDENCE * evidence[partition]
-                + _DESCRIPTION * float((self._descriptions[partition] @ vector).max())
-                + _CUE * _has_cue(query, partition)
-            )
-            for partition in self._partitions
-            if partition in evidence
-        }
-        total = sum(raised.values())
-        ranked = sorted(raised.items(), key=lambda item: (-item[1], item[0]))[:MAX_ROUTES]
-        kept = [(p, w) for p, w in ranked if w / total >= MIN_WEIGHT] or ranked[:1]
-        kept_total = sum(w for _, w in kept)
-        return [Route(partition, weight / kept_total) for partition, weight in kept]
+        described = np.array(
+            [float((self._descriptions[p] @ text_vector).max()) for p in self.partitions]
+        )
+        topic = np.array([self._topic(p, vectors) for p in self.partitions])
+        named = np.array([bool(self._names[p].search(query)) for p in self.partitions])
+        logits = _TOPIC * topic + _DESCRIPTION * described + _NAMED * named
+        weights = np.exp(logits - logits.max())
+        weights[weights < MIN_SHARE] = 0
+        shares = (weights / weights.sum()).tolist()
+        routes = [Route(p, w) for p, w in zip(self.partitions, shares, strict=True) if w]
+        return sorted(routes, key=lambda route: (-route.weight, route.partition))
 
-
-def _has_cue(query: str, partition: str) -> bool:
-    words = query.lower()
-    return any(re.search(rf"\b{re.escape(cue)}\b", words) for cue in ROUTES[partition].cues)
+    def _topic(self, partition: str, vectors: Mapping[str, np.ndarray]) -> float:
+        """How far the nearest prototype stands above the background of its space, in the best of its spaces."""
+        return max(
+            float(self._scales[space].standing((rows @ vectors[space]).max(initial=-1.0)))
+            for space, rows in self._prototypes[partition]
+        )

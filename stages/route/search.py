@@ -1,61 +1,40 @@
-"""A question to hits: embedded once for each kind of space, asked of several partitions, fused into one ranking."""
+"""A question to hits: routed to partitions, asked of their indices, fused into one ranking of answers."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
 
 from schemas.errors import ConfigError
 from schemas.search import Hit, Route, SearchResult
-from stages.route.calibrate import score, standing
+from stages.route.calibrate import space_scales
 from stages.route.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    import numpy as np
-
-    from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
-    from schemas.search import Candidate, Way
+    from schemas.search import Way
     from schemas.space import Encoder, TextEncoder
+    from stages.index.segments import Neighbours
+    from stages.index.snapshot import OpenSnapshot
+
+Collapse = Literal["document", "page"]
 
 _DEPTH: Final = 5  # candidates asked of an index for each hit wanted: collapsing takes some away
-
-
-class Place(Protocol):
-    """Where a source can be found."""
-
-    path: str
-    uri: str
-    title: str
-
-
-class Snapshot(Protocol):
-    """What searching needs of an opened snapshot (stages/index/snapshot.py)."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What it is made of."""
-
-    def entry(self, partition: Partition, space: str) -> IndexManifest:
-        """One index of it."""
-
-    def search(
-        self, partition: Partition, space: str, vectors: np.ndarray, k: int
-    ) -> list[list[Candidate]]:
-        """Nearest units of each query."""
-
-    def paths(self, source_id: str) -> Any:
-        """Where a source is."""
+# What a route that is e times as likely is worth in standard deviations of similarity. Measured: docs/routing.md.
+_ROUTE_WEIGHT: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """A candidate with how far it stands above its index's background."""
+class _Index:
+    """One index and its place among those of the snapshot."""
 
-    candidate: Candidate
-    deviations: float
+    partition: Partition
+    space: str
 
 
 class Retriever:
@@ -69,125 +48,166 @@ class Retriever:
         ConfigError: No text encoder.
     """
 
-    def __init__(self, snapshot: Snapshot, encoders: Mapping[str, Encoder]) -> None:
+    def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
         self._encoders = dict(encoders)
         texts = [e for e in encoders.values() if e.contract.input == "text"]
         if not texts:
             raise ConfigError("a snapshot without a text space cannot be asked in words")
         self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
-        self._places = [(i.parsed_partition, i.space) for i in snapshot.manifest.indexes]
-        self._router = Router(sorted({str(p) for p, _ in self._places}), self._text)
+        self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
+        self._scales = space_scales(snapshot.manifest.indexes)
+        prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
+        for index in self._indexes:
+            rows = snapshot.prototypes(index.partition, index.space)
+            prototypes.setdefault(str(index.partition), []).append((index.space, rows))
+        self._router = Router(prototypes, self._scales, self._text)
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """Partitions that can be asked."""
+        return self._router.partitions
 
     def search(
         self, query: str, k: int = 10, *, route: str | None = None, way: Way = "routed"
     ) -> SearchResult:
-        """Hits for one question.
+        """Hits for one question, each from another document or recording.
 
         Args:
             query: In words.
             k: Hits wanted.
-            route: Ask this partition only.
+            route: Ask this partition only; pages of one document are then hits of their own.
             way: ``routed``; or ``unified``: all partitions in one ranking by raw cosine, the baseline.
 
         Raises:
             ConfigError: The snapshot has no such partition.
         """
-        return self.search_all([query], k, routes=[route] if route else None, way=way)[0]
+        given = None if route is None else [[route]]
+        collapse: Collapse = "page" if route and route.startswith("page/") else "document"
+        return self.search_all([query], k, given=given, way=way, collapse=collapse)[0]
 
     def search_all(
         self,
         queries: Sequence[str],
         k: int = 10,
         *,
-        routes: Sequence[str] | None = None,
+        given: Sequence[Collection[str]] | None = None,
         way: Way = "routed",
+        collapse: Collapse = "document",
     ) -> list[SearchResult]:
-        """The same for many questions at once; `routes` are the only partitions asked, None for all."""
-        asked = self._asked(routes)
-        vectors = self._embed(queries, {space for _, space in asked})
-        found = {
-            place: self.snapshot.search(*place, vectors[place[1]], k * _DEPTH) for place in asked
-        }
-        text_vectors = vectors.get(self._text.contract.key)
-        if text_vectors is None:
-            text_vectors = self._text.encode_queries(queries)
-        return [
-            self._answer(query, text_vectors[i], {p: rows[i] for p, rows in found.items()}, k, way)
-            for i, query in enumerate(queries)
-        ]
+        """The same for many questions at once.
 
-    def _asked(self, routes: Sequence[str] | None) -> list[tuple[Partition, str]]:
-        if routes is None:
-            return self._places
-        there = {str(partition) for partition, _ in self._places}
-        for route in routes:
-            if route not in there:
-                raise ConfigError(
-                    f"no partition {route!r} in this snapshot; it has {', '.join(sorted(there))}"
-                )
-        return [(p, s) for p, s in self._places if str(p) in routes]
+        Args:
+            queries: In words.
+            k: Hits wanted for each.
+            given: For each question the partitions to ask, all alike; None to have it routed.
+            way: As in `search`.
+            collapse: What is one answer: a document (or recording), or a page of one.
 
-    def _embed(self, queries: Sequence[str], spaces: set[str]) -> dict[str, np.ndarray]:
-        return {space: self._encoders[space].encode_queries(queries) for space in sorted(spaces)}
-
-    def _answer(
-        self,
-        query: str,
-        vector: np.ndarray,
-        found: Mapping[tuple[Partition, str], list[Candidate]],
-        k: int,
-        way: Way,
-    ) -> SearchResult:
-        judged = [
-            _Judged(
-                candidate, standing(candidate.similarity, self.snapshot.entry(*place).calibration)
-            )
-            for place, candidates in found.items()
-            for candidate in candidates
-        ]
-        evidence: dict[str, float] = {}
-        for one in judged:
-            name = one.candidate.partition
-            evidence[name] = max(evidence.get(name, one.deviations), one.deviations)
-        if way == "unified":
-            routes = [Route(name, 1 / len(evidence)) for name in sorted(evidence)]
-            ranked = [(one.candidate.similarity, one) for one in judged]
+        Raises:
+            ConfigError: The snapshot has no such partition.
+        """
+        if not queries:
+            return []
+        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        if given is not None:
+            routes = [self._given(partitions) for partitions in given]
+        elif way == "unified":
+            routes = [self._given(self.partitions)] * len(queries)
         else:
-            routes = self._router.route(query, vector, evidence)
-            weights = {route.partition: route.weight for route in routes}
-            ranked = [
-                (weights[one.candidate.partition] * score(one.deviations), one)
-                for one in judged
-                if one.candidate.partition in weights
-            ]
-        return SearchResult(
-            self.snapshot.manifest.snapshot_id, tuple(routes), tuple(self._hits(ranked, k))
-        )
+            routes = [self._route(query, i, vectors) for i, query in enumerate(queries)]
+        found = self._ask(vectors, routes, k * _DEPTH)
+        results = []
+        for i, chosen in enumerate(routes):
+            ranking = self._ranking(found, i, chosen, way)
+            hits = tuple(self._hits(ranking, k, collapse))
+            results.append(SearchResult(self.snapshot.manifest.snapshot_id, tuple(chosen), hits))
+        return results
 
-    def _hits(self, ranked: list[tuple[float, _Judged]], k: int) -> list[Hit]:
-        """The best of each document or recording, and of each page, in order."""
-        ranked.sort(key=lambda item: (-item[0], item[1].candidate.unit_id))
-        hits: list[Hit] = []
-        seen: set[tuple[str, int | None]] = set()
-        for value, one in ranked:
-            candidate = one.candidate
-            answer = (candidate.source_id, candidate.locator.get("page"))
-            if answer in seen or len(hits) == k:
+    def _given(self, partitions: Collection[str]) -> list[Route]:
+        for name in partitions:
+            if name not in self.partitions:
+                raise ConfigError(
+                    f"no partition {name!r} in this snapshot; it has {', '.join(self.partitions)}"
+                )
+        return [Route(name, 1 / len(partitions)) for name in sorted(partitions)]
+
+    def _route(self, query: str, i: int, vectors: Mapping[str, np.ndarray]) -> list[Route]:
+        text_vector = vectors[self._text.contract.key][i]
+        return self._router.route(query, text_vector, {key: v[i] for key, v in vectors.items()})
+
+    def _ask(
+        self, vectors: Mapping[str, np.ndarray], routes: Sequence[Sequence[Route]], depth: int
+    ) -> dict[_Index, tuple[dict[int, int], Neighbours]]:
+        """Ask each index the questions routed to it; by index, position of each question and what was found."""
+        found = {}
+        for index in self._indexes:
+            name = str(index.partition)
+            asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
+            if asked:
+                rows = vectors[index.space][asked]
+                near = self.snapshot.neighbours(index.partition, index.space, rows, depth)
+                found[index] = ({i: position for position, i in enumerate(asked)}, near)
+        return found
+
+    def _ranking(
+        self,
+        found: Mapping[_Index, tuple[dict[int, int], Neighbours]],
+        query: int,
+        routes: Sequence[Route],
+        way: Way,
+    ) -> Iterator[tuple[float, float, _Index, tuple[int, int]]]:
+        """(value, similarity, index, (segment, row)) of one question's candidates, best first."""
+        best = max((route.weight for route in routes), default=1.0)
+        bonus = {r.partition: _ROUTE_WEIGHT * math.log(r.weight / best) for r in routes}
+        entries = []
+        for index, (positions, near) in found.items():
+            if query not in positions:
+                continue
+            i = positions[query]
+            value = near.similarity[i].astype(np.float64)
+            if way != "unified":
+                value = self._scales[index.space].standing(value) + bonus[str(index.partition)]
+            columns = (value, near.similarity[i], near.segment[i], near.row[i])
+            entries += [
+                (v, similarity, index, (segment, row))
+                for v, similarity, segment, row in zip(*(c.tolist() for c in columns), strict=True)
+                if row >= 0
+            ]
+        # The sort is stable: equal values stay in the manifest's order, and by unit_id within an index.
+        return iter(sorted(entries, key=lambda entry: -entry[0]))
+
+    def _hits(
+        self,
+        ranking: Iterator[tuple[float, float, _Index, tuple[int, int]]],
+        k: int,
+        collapse: Collapse,
+    ) -> Iterator[Hit]:
+        """The best hit of each answer, in order."""
+        seen: set[tuple[str, Any]] = set()
+        for value, similarity, index, at in ranking:
+            source_id, locator = self.snapshot.origin(index.partition, index.space, at)
+            answer = (source_id, locator.get("page") if collapse == "page" else None)
+            if answer in seen:
                 continue
             seen.add(answer)
-            place = self.snapshot.paths(candidate.source_id)
-            hits.append(
-                Hit(
-                    len(hits) + 1,
-                    round(float(value), 6),
-                    candidate.partition,
-                    place.path,
-                    place.uri,
-                    candidate.locator,
-                    candidate.text,
-                    candidate.unit_id,
-                    candidate.source_id,
-                )
+            found = self.snapshot.candidate(index.partition, index.space, similarity, at)
+            place = self.snapshot.paths(source_id)
+            yield Hit(
+                rank=len(seen),
+                score=round(_share(value), 6),
+                partition=found.partition,
+                path=place.path,
+                uri=place.uri,
+                locator=found.locator,
+                text=found.text,
+                unit_id=found.unit_id,
+                source_id=source_id,
             )
-        return hits
+            if len(seen) == k:
+                return
+
+
+def _share(deviations: float) -> float:
+    """Standard deviations as 0..1 by the logistic function: what no more than background is has at most 0.5."""
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, deviations))))

@@ -20,12 +20,12 @@ from stages.index.build import BuildRequest, build_segment, segment_files
 from stages.index.gate import require
 from stages.index.manifests import (
     Origin,
-    RoutingParts,
     index_manifest,
     snapshot_manifest,
     sources_bytes,
 )
 from stages.index.plan import plan
+from stages.index.routing import RoutingParts
 from stages.index.shards import split, take_rows, training_rows
 from stages.index.train import TrainRequest, train
 from stages.index.validate import ValidateRequest, validate
@@ -138,7 +138,7 @@ def build_index(lake: Path, partition: str, rows: int):
     validation = validate(ValidateRequest(*head, tuple(files), rows, CONFIG), parts)
     require(partition, SPACE.key, validation.checks)
     np.save(lake / f"{partition.replace('/', '-')}.npy", vectors[7])
-    return index_manifest((partition, SPACE.key), chosen, refs, validation, RoutingParts())
+    return index_manifest((partition, SPACE.key), chosen, refs, validation, RoutingParts({}))
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from schemas.space import SpaceContract
 from schemas.tables import SNAPSHOT_SOURCES
 from stages.index.manifests import (
     Origin,
-    RoutingParts,
     index_manifest,
     snapshot_manifest,
     sources_bytes,
 )
 from stages.index.plan import IndexPlan
+from stages.index.routing import RoutingParts
 from stages.index.snapshot import OpenSnapshot, SourcePlace
 from stages.index.validate import ValidateRequest, validate
 from stages.index.verify import verify
@@ -60,7 +60,7 @@ class Published:
         ref = FileRef(key, len(data), hashlib.sha256(data).hexdigest())
         segments = [a.value.ref for a, _ in answers]
         entry = index_manifest(
-            ("text/paragraph", SPACE.key), PLAN, segments, validation, RoutingParts()
+            ("text/paragraph", SPACE.key), PLAN, segments, validation, RoutingParts({})
         )
         self.manifest = snapshot_manifest(origin, [SPACE], [entry], ref, {})
 
