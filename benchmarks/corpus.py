@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _TEXTS: Final = 40
 _PDFS: Final = 8
@@ -15,6 +13,8 @@ _PDF_PAGES: Final = 4
 _VIDEOS: Final = 6
 _SCENES: Final = 6
 _SCENE_S: Final = 8.0
+_SPEECH: Final = Path(__file__).parents[1] / "samples/corpus/sound/interview_pell.mp3"
+_SPEECH_S: Final = 10.0
 _SYLLABLES: Final = ("ba", "co", "di", "gra", "he", "jo", "ki", "mill", "no", "qua", "re", "stone")
 
 
@@ -37,7 +37,7 @@ def make_text_corpus(folder: Path, seed: int) -> None:
 
 
 def make_video_corpus(folder: Path, seed: int) -> None:
-    """Videos of several scenes with moving pictures and a sound track, H.264 and AAC, 640 x 360, 25 fps."""
+    """Videos of several scenes with moving pictures and speech, H.264 and AAC, 640 x 360, 25 fps."""
     import subprocess
 
     from stages.decode._ffmpeg import find_ffmpeg
@@ -49,11 +49,13 @@ def make_video_corpus(folder: Path, seed: int) -> None:
         for scene in range(_SCENES):
             source = ("testsrc2", "mandelbrot", "rgbtestsrc", "smptebars")[(scene + i) % 4]
             scenes += ["-f", "lavfi", "-t", str(_SCENE_S), "-i", f"{source}=size=640x360:rate=25"]
-        tone = f"sine=frequency={int(rng.integers(200, 900))}:duration={_SCENES * _SCENE_S}"
+        start_s = f"{rng.uniform(0, _SPEECH_S):.2f}"
         joined = "".join(f"[{s}:v]" for s in range(_SCENES)) + f"concat=n={_SCENES}:v=1[v]"
         subprocess.run(
             [
-                *(find_ffmpeg(), "-y", "-v", "error", *scenes, "-f", "lavfi", "-i", tone),
+                *(find_ffmpeg(), "-y", "-v", "error", *scenes),
+                *("-stream_loop", "-1", "-ss", start_s, "-t", str(_SCENES * _SCENE_S)),
+                *("-i", str(_SPEECH)),
                 *("-filter_complex", joined, "-map", "[v]", "-map", f"{_SCENES}:a"),
                 *("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac"),
                 *("-metadata", f"comment=seed {seed} number {i}", str(folder / f"video-{i}.mp4")),

@@ -11,6 +11,7 @@ from flows.ingest import Ingest
 from flows.listing import list_sources
 from flows.plan import make_plan
 from flows.progress import ProgressWatcher
+from schemas.balance import StageTime
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Ours:
     def run(self, folder: Path) -> Balance:
         """Ingest one folder; the first call also pays for actors and models."""
         run_id, spaces = new_run_id(), wiring.contracts(self._config)
-        before = {name: (s.items, s.busy_s, s.wait_s) for name, s in self._session.stats().items()}
+        before = self._session.stats()
         start = time.perf_counter()
         with self._lake.writer(run_id):
             state = self._lake.state()
@@ -68,9 +69,9 @@ class Ours:
         end = time.perf_counter()
         self.startup_s = self.startup_s or end - start
         self.driver_seconds = {"plan": planned - start, "mill and commit": end - planned}
-        for name, (items, busy_s, wait_s) in before.items():
-            stage = balance.stages[name]
-            stage.items -= items
-            stage.seconds -= busy_s
-            stage.wait_seconds -= wait_s
+        for name, now in self._session.stats().items():
+            then = before[name]
+            balance.stages[name] = StageTime(
+                now.items - then.items, now.busy_s - then.busy_s, now.wait_s - then.wait_s
+            )
         return balance
