@@ -219,25 +219,31 @@ def doctor(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code."""
+    signals: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        _say_error("interrupted; what was committed stays, run it again to go on")
+        sys.exit(EXIT_INTERRUPTED)
+
     # A scheduler's stop ends the engine in order, as Ctrl-C does.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
         app(prog_name="gristmill")
     except ConfigError as error:
         _fail(error, EXIT_USAGE)
     except GristmillError as error:
         _fail(error, EXIT_FAILED)
+    except SystemExit:
+        if signals:  # a wait inside Ray's core turns any exit into an exit with 1
+            sys.exit(EXIT_INTERRUPTED)
+        raise
 
 
 def _fail(error: GristmillError, code: int) -> None:
     _say_error(f"gristmill: {error.code}: {error}")
     sys.exit(code)
-
-
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    _say_error("interrupted; what was committed stays, run it again to go on")
-    sys.exit(EXIT_INTERRUPTED)
 
 
 def _say_error(text: str) -> None:

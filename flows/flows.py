@@ -20,7 +20,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import wiring
 from flows.build import SnapshotBuilder, read_manifest
 from flows.ingest import Ingest
-from flows.listing import list_sources
+from flows.listing import check_sources, list_sources
 from flows.memory import PeakMemory
 from flows.plan import Planned, make_plan
 from flows.prefect_settings import prefect_settings
@@ -142,6 +142,7 @@ def run(
     Raises:
         GristmillError: See schemas/errors.py; what was committed before stays.
     """
+    check_sources(sources)
     manifest, around = _in_surroundings(
         "run", lake_url, config, quiet, lambda around: run_flow(around, list(sources))
     )
@@ -154,6 +155,7 @@ def ingest(
     sources: Sequence[str], lake_url: str, config: Config, *, quiet: bool = False
 ) -> Balance:
     """Bring the tables up to date with the sources; publish nothing."""
+    check_sources(sources)
     _, around = _in_surroundings(
         "ingest", lake_url, config, quiet, lambda around: ingest_flow(around, list(sources))
     )

@@ -35,6 +35,16 @@ class Listing:
     unreadable: tuple[tuple[SourceFile, str], ...]
 
 
+def check_sources(sources: Sequence[str]) -> None:
+    """See that each SRC can be listed, before anything is started for it.
+
+    Raises:
+        ConfigError: A SRC does not exist or cannot be read.
+    """
+    for source in sources:
+        _resolve(source)
+
+
 def list_sources(sources: Sequence[str], *, exclude: Path | None = None) -> Listing:
     """List files and folders. Links to files are files; links to folders are not entered.
 

@@ -29,7 +29,8 @@ def prefect_settings() -> Iterator[None]:
         settings.PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: _STARTUP_TIMEOUT_S,
     }
     updates = {key: value for key, value in defaults.items() if key.name not in os.environ}
-    if "PREFECT_LOGGING_LEVEL" not in os.environ:
-        logging.getLogger("prefect").setLevel(logging.WARNING)
+    if not {"PREFECT_LOGGING_LEVEL", "PREFECT_API_URL"} & os.environ.keys():
+        # An error is told once, by the command line; Prefect would print its traceback first, for each flow and task.
+        logging.getLogger("prefect").setLevel(logging.CRITICAL)
     with temporary_settings(set_defaults=updates):
         yield

@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pymupdf
 import pytest
 from PIL import Image, ImageDraw
@@ -217,7 +219,7 @@ def test_the_facade_opens_a_snapshot_with_faiss_numpy_and_pyarrow_alone(first):
     ("arguments", "code"),
     [
         (["run", "/nowhere/at/all", "--lake", "{lake}"], 2),
-        (["search", "x", "--lake", "/nowhere/at/all"], 1),
+        (["search", "x", "--lake", "/nowhere/at/all"], 2),
         (["search", "x", "--lake", "{lake}", "--way", "sideways"], 2),
         (["status"], 2),
     ],
@@ -233,3 +235,27 @@ def test_mistakes_have_exit_codes_and_one_line(first, arguments, code):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_leaves_nothing_running(first, tmp_path, number):
+    corpus, _, _ = first
+    run = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "run", str(corpus), "--lake", str(tmp_path / "lake")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert run.stdout is not None
+    told = ""
+    for line in run.stdout:
+        told += line
+        if "waiting: decode" in line:  # the engine is up and at work
+            break
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(number)
+    told += run.communicate(timeout=60)[0]
+    assert run.returncode == 130, told
+    assert told.count("run it again to go on") == 1
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(children, timeout=20)[1]
