@@ -28,7 +28,6 @@ class Ours:
         self._config = Config()
         self._lake = wiring.open_lake(str(lake), create=True)
         self._session = wiring.make_executor(self._config).open(wiring.stage_specs(self._config))
-        self.startup_s = 0.0
         self.driver_seconds: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -67,7 +66,6 @@ class Ours:
             balance = work.run(plan, state)
         balance.check()
         end = time.perf_counter()
-        self.startup_s = self.startup_s or end - start
         self.driver_seconds = {"plan": planned - start, "mill and commit": end - planned}
         for name, now in self._session.stats().items():
             then = before[name]
