@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _GIB = 1 << 30
 _SNIPPET_CHARS = 160
+_ROUTES_SHOWN = 4
 
 
 def show_run(summary: RunSummary) -> None:
@@ -100,8 +102,10 @@ def show_hits(query: str, result: SearchResult) -> None:
     """The routes, then the hits with the place to go to."""
     console = _console()
     console.print(Text(f'"{query}"', style="bold"))
-    routes = "  ".join(f"{route.partition} {route.weight:.2f}" for route in result.routes)
-    console.print(f"routes  {routes}", highlight=False)
+    routes = [f"{route.partition} {route.weight:.2f}" for route in result.routes[:_ROUTES_SHOWN]]
+    more = len(result.routes) - len(routes)
+    routes += [f"and {more} more"] if more else []
+    console.print("routes  " + "  ".join(routes), highlight=False, soft_wrap=True)
     for hit in result.hits:
         place = Locator(**hit.locator).as_text()
         line = Text(f"{hit.rank:>3}  {hit.score:.3f}  ")
@@ -110,7 +114,9 @@ def show_hits(query: str, result: SearchResult) -> None:
         line.append(f"  [{hit.partition}]", style="dim")
         console.print(line, soft_wrap=True)
         if hit.text:
-            console.print(Text("            " + _snippet(hit.text), style="dim"), soft_wrap=True)
+            console.print(
+                Text("            " + _snippet(hit.text, query), style="dim"), soft_wrap=True
+            )
 
 
 def show_snapshots(rows: Sequence[dict[str, Any]]) -> None:
@@ -199,6 +205,18 @@ def _table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
     return table
 
 
-def _snippet(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SNIPPET_CHARS else line[: _SNIPPET_CHARS - 1] + "…"
+def _snippet(text: str, query: str) -> str:
+    """The part of the text with most of the question's words, on one line."""
+    joined = " ".join(text.split())
+    if len(joined) <= _SNIPPET_CHARS:
+        return joined
+    wanted = {word for word in _words(query) if len(word) > 3}
+    starts = [0, *(match.end() for match in re.finditer(r"[.!?;:,] ", joined))]
+    windows = [joined[start : start + _SNIPPET_CHARS] for start in starts]
+    best = max(range(len(starts)), key=lambda i: len(wanted & set(_words(windows[i]))))
+    cut_after = starts[best] + _SNIPPET_CHARS < len(joined)
+    return f"{'…' if best else ''}{windows[best]}{'…' if cut_after else ''}"
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
