@@ -7,7 +7,7 @@ on; its positions allow 512, which parts of documents use.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,37 +143,45 @@ class MiniLM:
         embedded: np.ndarray = features["sentence_embedding"][: len(batch)].cpu().numpy()
         return embedded
 
-    @cached_property
+    @property
     def _tokeniser(self) -> Tokenizer:
-        from tokenizers import Tokenizer
+        return _load_tokeniser()
 
-        path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)
-        verify_digest(path, _TOKENISER_SHA256)
-        tokeniser = Tokenizer.from_file(str(path))
-        tokeniser.no_truncation()  # the file asks for 128 tokens
-        tokeniser.no_padding()
-        return tokeniser
-
-    @cached_property
+    @property
     def _model(self) -> SentenceTransformer:
-        import torch
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
+        return _load_model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
 
-        path = packaged_file(_PACKAGE, _WEIGHTS, _REQUIREMENT)
-        verify_digest(path, self.contract.weights_digest)
-        logging.disable_progress_bar()
-        model = SentenceTransformer(
-            str(path.parent),
-            device=compute_device(),
-            local_files_only=True,
-            model_kwargs={"dtype": getattr(torch, self.contract.dtype)},
-        )
-        if (dim := model.get_embedding_dimension()) != self.contract.dim:
-            raise ContractError(
-                f"{path.parent} gives dim {dim}, the contract says {self.contract.dim}"
-            )
-        return model.eval()
+
+@cache
+def _load_tokeniser() -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)
+    verify_digest(path, _TOKENISER_SHA256)
+    tokeniser = Tokenizer.from_file(str(path))
+    tokeniser.no_truncation()  # the file asks for 128 tokens
+    tokeniser.no_padding()
+    return tokeniser
+
+
+@cache  # one copy in a process, though ConSE has an encoder of its own
+def _load_model(weights_digest: str, dtype: str, dim: int) -> SentenceTransformer:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    path = packaged_file(_PACKAGE, _WEIGHTS, _REQUIREMENT)
+    verify_digest(path, weights_digest)
+    logging.disable_progress_bar()
+    model = SentenceTransformer(
+        str(path.parent),
+        device=compute_device(),
+        local_files_only=True,
+        model_kwargs={"dtype": getattr(torch, dtype)},
+    )
+    if (found := model.get_embedding_dimension()) != dim:
+        raise ContractError(f"{path.parent} gives dim {found}, the contract says {dim}")
+    return model.eval()
 
 
 def _valid_unicode(text: str) -> str:

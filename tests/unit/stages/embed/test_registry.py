@@ -5,7 +5,7 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from schemas.errors import ConfigError, ContractError, MissingExtraError
-from stages.embed import weights
+from stages.embed import minilm, weights
 from stages.embed.registry import contract, make_encoder
 from stages.embed.weights import packaged_file, verify_digest
 
@@ -41,6 +41,7 @@ def test_absent_model_package_names_the_pip_command(monkeypatch, name, package):
         return None if module.replace("_", "-").startswith(package) else real(module)
 
     monkeypatch.setattr(weights, "find_spec", without)
+    minilm._load_model.cache_clear()  # a process keeps what it loaded once
     encoder = make_encoder(contract(name))
     with pytest.raises(MissingExtraError, match=f"pip install '{package}"):
         encoder._model  # noqa: B018 - loading is what is tested
