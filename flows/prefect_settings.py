@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 
 # The temporary server migrates its database on first use; on two slow cores that takes over the default 20 s.
 _STARTUP_TIMEOUT_S: Final = 90
+_GUARD: Final = """
+import contextlib, os, signal, sys
+sys.stdin.read()
+with contextlib.suppress(ProcessLookupError):
+    os.kill(int(sys.argv[1]), signal.SIGTERM)
+"""
+_GUARDS: Final[list[subprocess.Popen[bytes]]] = []  # held, so that their pipes stay open
 
 
 @contextmanager
@@ -33,4 +42,23 @@ def prefect_settings() -> Iterator[None]:
         # An error is told once, by the command line; Prefect would print its traceback first, for each flow and task.
         logging.getLogger("prefect").setLevel(logging.CRITICAL)
     with temporary_settings(set_defaults=updates):
+        if not settings.PREFECT_API_URL.value():
+            _start_server()
         yield
+
+
+def _start_server() -> None:
+    """Start the temporary server that Prefect would start at the first flow, and see that it ends with this process.
+
+    Prefect stops it at exit, which a driver that is killed never comes to. So a process that does nothing waits for
+    the end of a pipe that only the driver holds, and ends the server then.
+    """
+    from prefect.server.api.server import SubprocessASGIServer
+
+    server = SubprocessASGIServer()
+    if server.running:
+        return
+    server.start()
+    if server.server_process is not None:
+        command = [sys.executable, "-I", "-S", "-c", _GUARD, str(server.server_process.pid)]
+        _GUARDS.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.test_line import gristmill, make_corpus, segments
@@ -56,5 +57,8 @@ def kill_after_commits(arguments: list[str], lake: Path) -> None:
         assert run.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline, "no commit came"
         time.sleep(0.05)
+    children = psutil.Process(run.pid).children(recursive=True)
     os.kill(run.pid, signal.SIGKILL)
     run.wait(timeout=60)
+    left = psutil.wait_procs(children, timeout=30)[1]
+    assert not left, "a killed driver leaves processes behind"
