@@ -31,15 +31,17 @@ def prototypes(sample: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(sample, dtype=np.float32)
     import faiss
 
-    clusters = faiss.Kmeans(
-        sample.shape[1],
-        PROTOTYPES,
-        niter=_ITERATIONS,
-        spherical=True,
-        seed=SEED,
-        min_points_per_centroid=1,
-        max_points_per_centroid=_SAMPLE_PER_PROTOTYPE,
-    )
+    parameters = faiss.ClusteringParameters()
+    parameters.niter = _ITERATIONS
+    parameters.spherical = True
+    parameters.seed = SEED
+    parameters.min_points_per_centroid = 1
+    parameters.max_points_per_centroid = _SAMPLE_PER_PROTOTYPE
+    dim = sample.shape[1]
+    centroids = faiss.IndexFlatIP(dim)
     with one_thread():
-        clusters.train(np.ascontiguousarray(sample, dtype=np.float32))
-    return np.asarray(clusters.centroids, dtype=np.float32)
+        faiss.Clustering(dim, PROTOTYPES, parameters).train(
+            np.ascontiguousarray(sample, dtype=np.float32), centroids
+        )
+    # From the index, not from Clustering.centroids: where pymupdf is loaded too, SWIG takes that vector for its own.
+    return np.asarray(centroids.reconstruct_n(0, PROTOTYPES), dtype=np.float32)

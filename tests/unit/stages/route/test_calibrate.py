@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +57,16 @@ def test_standing_does_not_see_the_scale_of_a_space(stretch, shift, seed):
 def test_few_vectors_are_their_own_prototypes():
     vectors = unit(PROTOTYPES, 8, seed=3)
     assert np.array_equal(prototypes(vectors), vectors)
+
+
+def test_prototypes_and_pdfs_go_together():
+    """Both faiss and pymupdf are made with SWIG, and each takes the other's vectors for its own."""
+    script = (
+        "import pymupdf, numpy as np; from stages.route.prototypes import prototypes;"
+        "print(prototypes(np.eye(300, dtype=np.float32)).shape)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["(256,", "300)"]
 
 
 def test_prototypes_cover_every_topic_and_are_the_same_again():
