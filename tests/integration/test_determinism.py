@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.test_line import gristmill, make_corpus, segments
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.chaos]
 
 
 def add_texts(folder: Path, count: int) -> None:
