@@ -231,19 +231,13 @@ def main() -> None:
         signal.signal(number, interrupt)
     try:
         app(prog_name="gristmill")
-    except ConfigError as error:
-        _fail(error, EXIT_USAGE)
-    except GristmillError as error:
-        _fail(error, EXIT_FAILED)
-    except SystemExit:
-        if signals:  # a wait inside Ray's core turns any exit into an exit with 1
+    except BaseException as error:
+        if signals:  # a wait inside Ray's core makes an exit with 1 of ours
             sys.exit(EXIT_INTERRUPTED)
-        raise
-
-
-def _fail(error: GristmillError, code: int) -> None:
-    _say_error(f"gristmill: {error.code}: {error}")
-    sys.exit(code)
+        if not isinstance(error, GristmillError):
+            raise
+        _say_error(f"gristmill: {error.code}: {error}")
+        sys.exit(EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED)
 
 
 def _say_error(text: str) -> None:

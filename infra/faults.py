@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Mode = Literal[
     "ok", "reject", "raise", "corrupt", "memory_error", "exit", "abort", "kill", "hang", "child", "memory",
-    "memory_gil", "slow", "arrays", "sum", "read_only", "short", "unpicklable", "environment",
+    "memory_gil", "slow", "arrays", "sum", "read_only", "short", "unpicklable", "environment", "status",
 ]  # fmt: skip
 _BLOCK_BYTES = 16 << 20
 
@@ -33,7 +33,8 @@ class Fault:
         mode: What to do.
 
             - ``ok`` answers the payload, ``sum`` the sums of the item's arrays, ``read_only`` whether they cannot be
-              written, ``environment`` the variable named by the payload, ``arrays`` comes with `amount` arrays
+              written, ``environment`` the variable named by the payload, ``status`` the exit status of a process that
+              ended with `amount`, ``arrays`` comes with `amount` arrays
             - ``reject`` answers a failure; ``raise`` raises a ValueError, ``corrupt`` a CorruptError of page 3,
               ``memory_error`` a MemoryError
             - ``exit``, ``abort`` and ``kill`` end the process
@@ -120,6 +121,8 @@ def _payload(fault: Fault, task: Task) -> Any:
         return (i for i in range(3))
     if fault.mode == "environment":
         return os.environ.get(fault.payload)
+    if fault.mode == "status":
+        return subprocess.call([sys.executable, "-c", f"raise SystemExit({int(fault.amount)})"])
     return fault.payload
 
 

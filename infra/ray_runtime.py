@@ -58,8 +58,9 @@ class RayRuntime:
             "_temp_dir": str(temp_dir.path),
             # Workers import our packages from where this process has them, installed or not.
             "job_config": ray.job_config.JobConfig(code_search_path=[str(_ROOT)]),
-            # What a dead worker leaves running (ffmpeg) is ended by the raylet.
-            "_system_config": {"kill_child_processes_on_worker_exit_with_raylet_subreaper": True},
+            # What a dead worker leaves running (ffmpeg) is ended by the raylet. Its other way, as a subreaper, makes
+            # every process of Ray ignore SIGCHLD: each child then seems to have ended with 0, whatever happened to it.
+            "_system_config": {"process_group_cleanup_enabled": True},
         }
         return cls(settings, temp_dir)
 

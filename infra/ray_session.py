@@ -115,7 +115,7 @@ class RaySession:
     def _turn(self) -> None:
         refs = [ref for pool in self._pools.values() for ref in pool.refs()]
         if refs:
-            ready = set(ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)[0])
+            ready = _ready(refs, len(refs), 0)
             for pool in self._pools.values():
                 pool.collect(ready)
         now_s = time.perf_counter()
@@ -126,7 +126,7 @@ class RaySession:
     def _wait(self, seconds: float) -> None:
         refs = [ref for pool in self._pools.values() for ref in pool.refs()]
         if refs:
-            ray.wait(refs, num_returns=1, timeout=seconds, fetch_local=False)
+            _ready(refs, 1, seconds)
         else:
             time.sleep(seconds)
 
@@ -144,3 +144,15 @@ class RaySession:
             psutil.wait_procs(ended, timeout=EXIT_S)
         finally:
             self._on_exit()
+
+
+def _ready(refs: list[ray.ObjectRef[Any]], count: int, timeout_s: float) -> set[ray.ObjectRef[Any]]:
+    """Those of `refs` that are ready, as soon as it is `count` or the time is over."""
+    try:
+        return set(ray.wait(refs, num_returns=count, timeout=timeout_s, fetch_local=False)[0])
+    except SystemError as error:
+        # What a signal handler raises while Ray's core looks for signals comes out as the cause of a SystemError.
+        # Whoever installed the handler (Prefect did) waits for its own exception.
+        if error.__cause__ is None:
+            raise
+        raise error.__cause__ from None

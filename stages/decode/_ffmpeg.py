@@ -218,7 +218,6 @@ def _spawn(command: list[str], fds: Sequence[int], limits: Limits) -> subprocess
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=fds,
-        process_group=0,
     )
     cpu_s = int(limits.decode_timeout_s) + 1
     _fence(process.pid, resource.RLIMIT_AS, limits.decode_memory_bytes)
@@ -255,9 +254,9 @@ def _drain(path: Path, channels: dict[int, Sink], timeout_s: float) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill whatever is left of its process group, and reap it."""
+    """Kill it if it still runs, and reap it."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
     if process.stderr is not None:
         process.stderr.close()

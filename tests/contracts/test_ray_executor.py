@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from functools import partial
@@ -157,6 +159,13 @@ def test_threads_and_logical_gpus_are_set_before_the_stage_is_imported(ray_execu
         "OMP_NUM_THREADS": "3",
         "CUDA_VISIBLE_DEVICES": "0",
     }
+
+
+def test_the_exit_status_of_a_child_process_is_seen_in_workers_and_here(ray_executor):
+    with ray_executor.open([spec()]) as session:
+        submit_all(session, {"child": Fault("status", amount=3)})
+        assert drain(session)["child"].value[0] == 3
+    assert subprocess.call([sys.executable, "-c", "raise SystemExit(3)"]) == 3
 
 
 def test_an_actor_too_big_for_the_machine_is_refused(ray_executor):
