@@ -19,6 +19,7 @@ from schemas.errors import ConfigError, GristmillError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from schemas.balance import Balance
     from schemas.config import Config
     from schemas.search import Way
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_REJECTS: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 Sources = Annotated[list[str], typer.Argument(metavar="SRC...", help="Files or folders to read.")]
@@ -45,6 +47,24 @@ ConfigFile = Annotated[
 Workers = Annotated[
     int, typer.Option("--workers", min=0, help="Actors per pool; 0 means one per CPU core.")
 ]
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "--wait", min=0, help="Seconds to wait for another run on this lake.  [default: 3600]"
+    ),
+]
+AcceptGone = Annotated[
+    bool, typer.Option("--accept-gone", help="Believe a folder that lacks most of its known files.")
+]
+MaxRejectShare = Annotated[
+    float | None,
+    typer.Option(
+        "--max-reject-share",
+        min=0,
+        max=1,
+        help="Exit with 3 if more than this share of the files found was rejected.  [default: 1]",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; logs go to stderr.")
 ]
@@ -56,14 +76,19 @@ def run(
     lake: LakeUrl,
     config: ConfigFile = None,
     workers: Workers = 0,
+    wait: Wait = None,
+    max_reject_share: MaxRejectShare = None,
+    accept_gone: AcceptGone = False,
     as_json: AsJson = False,
 ) -> None:
     """Ingest, index and publish."""
     from flows import flows
     from flows.show import show_run
 
-    summary = flows.run(list(sources), lake, _config(config, workers))
+    chosen = _config(config, workers, wait, max_reject_share, accept_gone=accept_gone)
+    summary = flows.run(list(sources), lake, chosen)
     _give(as_json, summary.as_dict(), lambda: show_run(summary))
+    _check_rejects(summary.balance, chosen)
 
 
 @app.command()
@@ -72,25 +97,57 @@ def ingest(
     lake: LakeUrl,
     config: ConfigFile = None,
     workers: Workers = 0,
+    wait: Wait = None,
+    max_reject_share: MaxRejectShare = None,
+    accept_gone: AcceptGone = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode, embed and commit to the tables; publish nothing."""
     from flows import flows
     from flows.show import show_balance
 
-    balance = flows.ingest(list(sources), lake, _config(config, workers))
+    chosen = _config(config, workers, wait, max_reject_share, accept_gone=accept_gone)
+    balance = flows.ingest(list(sources), lake, chosen)
+    _give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
+    _check_rejects(balance, chosen)
+
+
+@app.command()
+def retry(
+    lake: LakeUrl,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH...]", help="As gristmill rejects shows them; * and ? match."),
+    ] = None,
+    code: Annotated[
+        list[str] | None, typer.Option(help="Every reject with this code, e.g. timeout.")
+    ] = None,
+    config: ConfigFile = None,
+    workers: Workers = 0,
+    wait: Wait = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read rejected files again: the named ones, or else those that may come good by themselves."""
+    from flows import flows
+    from flows.show import show_balance
+
+    balance = flows.retry(lake, _config(config, workers, wait), names or [], code or [])
     _give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
 
 
 @app.command()
 def index(
-    lake: LakeUrl, config: ConfigFile = None, workers: Workers = 0, as_json: AsJson = False
+    lake: LakeUrl,
+    config: ConfigFile = None,
+    workers: Workers = 0,
+    wait: Wait = None,
+    as_json: AsJson = False,
 ) -> None:
     """Build and check a snapshot from the tables; the current one stays published."""
     from flows import flows
     from flows.show import show_manifest
 
-    manifest = flows.index(lake, _config(config, workers))
+    manifest = flows.index(lake, _config(config, workers, wait))
     _give(as_json, json.loads(manifest.to_json()), lambda: show_manifest(manifest))
 
 
@@ -219,10 +276,8 @@ def doctor(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code."""
-    signals: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
         _say_error("interrupted; what was committed stays, run it again to go on")
         sys.exit(EXIT_INTERRUPTED)
 
@@ -231,11 +286,7 @@ def main() -> None:
         signal.signal(number, interrupt)
     try:
         app(prog_name="gristmill")
-    except BaseException as error:
-        if signals:  # a wait inside Ray's core makes an exit with 1 of ours
-            sys.exit(EXIT_INTERRUPTED)
-        if not isinstance(error, GristmillError):
-            raise
+    except GristmillError as error:
         _say_error(f"gristmill: {error.code}: {error}")
         sys.exit(EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED)
 
@@ -244,15 +295,41 @@ def _say_error(text: str) -> None:
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _config(path: Path | None, workers: int) -> Config:
+def _config(
+    path: Path | None,
+    workers: int,
+    wait_s: float | None,
+    max_reject_share: float | None = None,
+    *,
+    accept_gone: bool = False,
+) -> Config:
+    """The file's, with what the command line says put over it."""
     from schemas.config import Config
 
     config = Config.load(path)
-    if not workers:
-        return config
+    said = {
+        "wait_s": wait_s,
+        "max_reject_share": max_reject_share,
+        "max_gone_share": 1.0 if accept_gone else None,
+    }
+    runs = {name: value for name, value in said.items() if value is not None}
+    engine = {"workers": workers} if workers else {}
     return config.model_copy(
-        update={"engine": config.engine.model_copy(update={"workers": workers})}
+        update={
+            "engine": config.engine.model_copy(update=engine),
+            "runs": config.runs.model_copy(update=runs),
+        }
     )
+
+
+def _check_rejects(balance: Balance, config: Config) -> None:
+    allowed = config.runs.max_reject_share
+    if balance.rejected_total > allowed * balance.found:
+        _say_error(
+            f"gristmill: {balance.rejected_total} of {balance.found} files were rejected, more than the share of"
+            f" {allowed:g} that is allowed; the others are in the lake. gristmill rejects tells why"
+        )
+        raise typer.Exit(EXIT_REJECTS)
 
 
 def _give(as_json: bool, document: dict[str, Any], show: Any) -> None:

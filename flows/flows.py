@@ -22,7 +22,7 @@ from flows.build import SnapshotBuilder, read_manifest
 from flows.ingest import Ingest
 from flows.listing import check_sources, list_sources
 from flows.memory import PeakMemory
-from flows.plan import Planned, make_plan
+from flows.plan import Planned, check_gone, choose_rejects, make_plan, make_retry_plan
 from flows.prefect_settings import prefect_settings
 from flows.progress import ProgressWatcher
 from flows.report import write_report
@@ -162,6 +162,25 @@ def ingest(
     return around.balance
 
 
+def retry(
+    lake_url: str,
+    config: Config,
+    names: Sequence[str],
+    codes: Sequence[str],
+    *,
+    quiet: bool = False,
+) -> Balance:
+    """Read rejected files again: the named ones, those with a code, or else the retryable ones; publish nothing.
+
+    Raises:
+        ConfigError: A name or a code matches no reject.
+    """
+    _, around = _in_surroundings(
+        "retry", lake_url, config, quiet, lambda around: retry_flow(around, names, codes)
+    )
+    return around.balance
+
+
 def index(lake_url: str, config: Config, *, quiet: bool = False) -> Manifest:
     """Build and validate a snapshot of what the tables hold; the pointer stays."""
     manifest, _ = _in_surroundings("index", lake_url, config, quiet, index_flow)
@@ -176,10 +195,18 @@ def _in_surroundings(
     flow_of: Callable[[Surroundings], T],
 ) -> tuple[T, Surroundings]:
     """Run a flow as the lake's one writer, with the engine up; record the run whatever comes of it."""
-    lake = wiring.open_lake(lake_url, create=command != "index")
+    lake = wiring.open_lake(lake_url, create=command in ("run", "ingest"))
     run_id, started = new_run_id(), datetime.now(UTC)
-    with lake.writer(run_id), PeakMemory() as memory:
-        around = Surroundings(lake, config, ProgressWatcher(quiet=quiet), run_id)
+    watcher = ProgressWatcher(quiet=quiet)
+    with (
+        lake.writer(
+            run_id,
+            wait_s=config.runs.wait_s,
+            on_wait=lambda holder: watcher.note(f"waiting for {holder} to let go of {lake.url}"),
+        ),
+        PeakMemory() as memory,
+    ):
+        around = Surroundings(lake, config, watcher, run_id)
         succeeded = False
         try:
             with prefect_settings():
@@ -224,6 +251,14 @@ def ingest_flow(around: Surroundings, sources: list[str]) -> Balance:
     return ingest_task(around, plan_task(around, sources))
 
 
+@flow(name="gristmill-retry", validate_parameters=False)
+def retry_flow(around: Surroundings, names: Sequence[str], codes: Sequence[str]) -> Balance:
+    """Plan from the rejects, ingest."""
+    state = around.lake.state()
+    chosen = choose_rejects(around.lake.rejects().to_pylist(), names, codes)
+    return ingest_task(around, Planned(make_retry_plan(chosen, state), state))
+
+
 @flow(name="gristmill-index", validate_parameters=False)
 def index_flow(around: Surroundings) -> Manifest:
     """Index every partition in every space; publish nothing."""
@@ -255,7 +290,9 @@ def plan_task(around: Surroundings, sources: list[str]) -> Planned:
     listing = list_sources(sources, exclude=wiring.local_root(around.lake.url))
     state = around.lake.state()
     spaces = [space.key for space in around.spaces]
-    return Planned(make_plan(listing, state, around.fingerprint, spaces), state)
+    plan = make_plan(listing, state, around.fingerprint, spaces)
+    check_gone(plan, listing, state, around.config.runs.max_gone_share)
+    return Planned(plan, state)
 
 
 @task(name="ingest", cache_policy=NO_CACHE)

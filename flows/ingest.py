@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from flows.desk import Key, VectorDesk, Want
 from flows.rows import BatchRows
+from infra.lake import SourceFacts
 from schemas.balance import Balance
 from schemas.engine import Failure
+from schemas.errors import UnreadableError
 from stages.messages import Decoded, DecodeRequest, EmbedRequest, Milled
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class Ingest:
         }  # (modality, granularity, input_hash) that are in the lake or in a batch on its way
         self._decoding: dict[str, Contents] = {}
         self._pending: dict[str, _Pending] = {}
+        self._tried: dict[str, int] = {}
         self._batches = 0
         self._rows = self._new_rows()
         self._sealed_at = self._started_at = time.monotonic()
@@ -104,6 +107,7 @@ class Ingest:
         """Do what the plan says; every batch that was complete is committed, whatever happens after."""
         self.balance.found = plan.found
         self.balance.unchanged = plan.unchanged
+        self._tried = plan.tried
         self._watcher.started(plan)
         try:
             self._settle_known(plan, state)
@@ -121,18 +125,33 @@ class Ingest:
             self._rows.add_gone(uri)
         self.balance.gone = len(plan.gone)
         for file, reason in plan.unreadable:
-            self._reject_files([file], "list", Failure("unreadable", reason, retryable=True), 1)
+            self._reject_files([file], "list", _unreadable(reason), 1)
         for _, code in plan.known_rejects:
             self._count_rejected(code)
+        self._settle_kept(plan)
+        named = [c.first.source_id for c in plan.relink]
+        facts = self._lake.facts([*named, *(file.source_id for file, _ in plan.refresh)])
+        for file, outcome in plan.refresh:
+            self._rows.add_path(file, outcome, facts[file.source_id])
         gone = set(plan.gone)
         stays = {known.source_id for uri, known in state.paths.items() if uri not in gone}
         for contents in plan.relink:
             taken = contents.first.source_id in stays
             for file in contents.files:
-                self._rows.add_path(file, "duplicate" if taken else "indexed", None)
+                outcome = "duplicate" if taken else "indexed"
+                self._rows.add_path(file, outcome, facts[file.source_id])
                 self.balance.duplicate += taken
                 self.balance.unchanged += not taken
                 taken = True
+
+    def _settle_kept(self, plan: Plan) -> None:
+        """What cannot be read now, and was before."""
+        facts = self._lake.facts(known.source_id for _, _, known in plan.kept)
+        for _, reason, known in plan.kept:
+            if not known.reject_code:  # else it was said before
+                self._rows.add_kept(known, facts[known.source_id], _unreadable(reason))
+            self._count_rejected(UnreadableError.code)
+        self.balance.kept = len(plan.kept) + plan.unseen
 
     def _mill(self, todo: deque[Contents]) -> None:
         while todo or self._session.pending():
@@ -231,9 +250,10 @@ class Ingest:
         self._rows.add_units(milled, sorted(self._spaces))
         for unit in milled.units:
             _count(self.balance.units, str(unit.partition))
+        facts = SourceFacts(milled.media_type, milled.title, milled.notes, len(milled.units))
         for file in contents.files:
             duplicate = file is not contents.first
-            self._rows.add_path(file, "duplicate" if duplicate else "indexed", milled)
+            self._rows.add_path(file, "duplicate" if duplicate else "indexed", facts)
             self.balance.duplicate += duplicate
             self.balance.indexed += not duplicate
         for reject in milled.rejects:
@@ -269,7 +289,8 @@ class Ingest:
         attempts: int,
     ) -> None:
         for file in files:
-            self._rows.add_rejected(file, stage, failure, attempts)
+            before = self._tried.get(file.uri, 0)
+            self._rows.add_rejected(file, stage, failure, before + attempts)
             self._count_rejected(failure.code)
 
     def _count_rejected(self, code: str) -> None:
@@ -298,6 +319,10 @@ class Ingest:
 
     def _commit(self, rows: BatchRows) -> None:
         self._lake.commit(rows.seal(), run_id=self._run_id)
+
+
+def _unreadable(reason: str) -> Failure:
+    return Failure(UnreadableError.code, reason, retryable=True)
 
 
 def _count(counts: dict[str, int], name: str) -> None:

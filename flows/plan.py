@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
 
-from flows.listing import hash_files
+from flows.listing import hash_files, look_again
+from schemas.errors import ConfigError, GoneError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flows.listing import Listing
     from infra.lake import KnownPath, LakeState
     from schemas.source import SourceFile
+
+
+_FEW_GONE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +42,28 @@ class Plan:
         found: Names listed.
         decode: Contents that are new or were read in another way before.
         relink: Contents the lake has complete: only their names are new (moves, copies).
-        unchanged: Number of files that need nothing.
+        unchanged: Number of files whose content the lake has.
+        refresh: (file, outcome) of those among them that look different now: written anew with equal content, moved
+            in time, or unreadable at the last look. Only their rows in `sources` are to be brought up to date.
         known_rejects: (file, code) of files rejected before that have not changed.
-        unreadable: (file, reason).
+        unreadable: (file, reason) of what cannot be read and was never read before.
+        kept: (file, reason, what is known of it): cannot be read now, so the lake keeps what it has.
+        unseen: Number of known files below folders that could not be entered; the lake keeps them.
         gone: uris the lake knows and the listing lacks.
+        tried: Attempts before this run, by uri, of what is tried again.
     """
 
     found: int = 0
     decode: list[Contents] = field(default_factory=list)
     relink: list[Contents] = field(default_factory=list)
     unchanged: int = 0
+    refresh: list[tuple[SourceFile, str]] = field(default_factory=list)
     known_rejects: list[tuple[SourceFile, str]] = field(default_factory=list)
     unreadable: list[tuple[SourceFile, str]] = field(default_factory=list)
+    kept: list[tuple[SourceFile, str, KnownPath]] = field(default_factory=list)
+    unseen: int = 0
     gone: list[str] = field(default_factory=list)
+    tried: dict[str, int] = field(default_factory=dict)
 
 
 class Planned:
@@ -70,7 +84,6 @@ def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iter
         spaces: Keys of the spaces every source must be complete in.
     """
     plan = Plan(found=len(listing.files) + len(listing.unreadable))
-    plan.unreadable.extend(listing.unreadable)
     complete = _complete_sources(state, fingerprint, tuple(spaces))
     contents: dict[str, list[SourceFile]] = defaultdict(list)
     for file in _hashed(listing, state, plan):
@@ -81,16 +94,133 @@ def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iter
                 continue
             if known.source_id == file.source_id and file.source_id in complete:
                 plan.unchanged += 1
+                if known.reject_code or not _looks_the_same(file, known):
+                    plan.refresh.append((file, known.outcome))
                 continue
         contents[file.source_id].append(file)
     _share_out(contents, complete, plan)
-    listed = {f.uri for f in listing.files} | {f.uri for f, _ in listing.unreadable}
-    plan.gone = sorted(
-        uri
-        for uri, known in state.paths.items()
-        if known.root in listing.roots and uri not in listed
-    )
+    _settle_unreadable(listing.unreadable, state, plan)
+    _settle_missing(listing, state, plan)
     return plan
+
+
+def make_retry_plan(rejects: Sequence[Mapping[str, Any]], state: LakeState) -> Plan:
+    """Read the files of these rejects again, whatever the lake has of them; those that vanished are gone.
+
+    Args:
+        rejects: Rows of the table of rejects that hold.
+        state: What the lake knows.
+    """
+    plan = Plan()
+    names = defaultdict(list)
+    for uri, known in state.paths.items():
+        names[known.source_id].append(uri)
+    for row in rejects:
+        # A part was lost under a name that may have moved on since, while its source has not.
+        for uri in [row["uri"]] if row["uri"] in state.paths else names[row["source_id"]]:
+            plan.tried[uri] = max(row["attempts"], plan.tried.get(uri, 0))
+    present = []
+    for uri in sorted(plan.tried):
+        file, reason = look_again(uri, state.paths[uri].root)
+        if file is None:
+            plan.gone.append(uri)
+        elif reason:
+            plan.unreadable.append((file, reason))
+        else:
+            present.append(file)
+    plan.found = len(present) + len(plan.unreadable)
+    contents: dict[str, list[SourceFile]] = defaultdict(list)
+    for file, reason in hash_files(present):
+        if reason:
+            plan.unreadable.append((file, reason))
+        else:
+            contents[file.source_id].append(file)
+    _share_out(contents, set(), plan)
+    _settle_unreadable((), state, plan)
+    return plan
+
+
+def choose_rejects(
+    rejects: Iterable[Mapping[str, Any]], names: Sequence[str], codes: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Those that are named, by path (``*`` and ``?`` allowed), uri or source_id, or by code; else the retryable ones.
+
+    Raises:
+        ConfigError: A name or a code matches none.
+    """
+    rows = list(rejects)
+    if not names and not codes:
+        return [row for row in rows if row["retryable"]]
+    chosen = []
+    for what, matches in [(n, _is_named) for n in names] + [(c, _has_code) for c in codes]:
+        found = [row for row in rows if matches(row, what)]
+        if not found:
+            raise ConfigError(f"no reject matches {what}: gristmill rejects lists them")
+        chosen.extend(found)
+    return chosen
+
+
+def _is_named(row: Mapping[str, Any], name: str) -> bool:
+    return name in (row["uri"], row["source_id"]) or fnmatchcase(row["path"], name)
+
+
+def _has_code(row: Mapping[str, Any], code: str) -> bool:
+    return bool(row["code"] == code)
+
+
+def check_gone(plan: Plan, listing: Listing, state: LakeState, max_share: float) -> None:
+    """Refuse to take a folder that suddenly lacks most files at its word: a mount may be missing.
+
+    Args:
+        plan: Of this listing and state.
+        listing: What is there now.
+        state: What the lake knows.
+        max_share: Of the known files of a root that may be gone at once, 0 to 1. A few may always be, while any are
+            left.
+
+    Raises:
+        GoneError: More are gone.
+    """
+    gone = set(plan.gone)
+    for root in listing.roots:
+        known = [uri for uri, path in state.paths.items() if path.root == root]
+        lost = sum(uri in gone for uri in known)
+        few = lost <= _FEW_GONE and lost < len(known)
+        if lost > max_share * len(known) and not few:
+            raise GoneError(
+                f"{lost} of the {len(known)} files known under {root} are no longer there; nothing was changed."
+                " See that the folder is complete and mounted. If they are meant to be gone: --accept-gone"
+            )
+
+
+def _settle_unreadable(
+    listed: Iterable[tuple[SourceFile, str]], state: LakeState, plan: Plan
+) -> None:
+    unread, plan.unreadable = [*listed, *plan.unreadable], []
+    for file, reason in unread:
+        known = state.paths.get(file.uri)
+        if known is not None and known.source_id:
+            plan.kept.append((file, reason, known))
+        elif _was_unreadable(known) and file.uri not in plan.tried:
+            plan.known_rejects.append((file, UnreadableError.code))
+        else:
+            plan.unreadable.append((file, reason))
+
+
+def _was_unreadable(known: KnownPath | None) -> bool:
+    return known is not None and known.reject_code == UnreadableError.code
+
+
+def _settle_missing(listing: Listing, state: LakeState, plan: Plan) -> None:
+    listed = {f.uri for f in listing.files} | {f.uri for f, _ in listing.unreadable}
+    blocked = tuple(f"{uri}/" for uri in listing.blocked)
+    for uri, known in sorted(state.paths.items()):
+        if known.root not in listing.roots or uri in listed:
+            continue
+        if uri.startswith(blocked):
+            plan.unseen += 1
+        else:
+            plan.gone.append(uri)
 
 
 def _complete_sources(state: LakeState, fingerprint: str, spaces: tuple[str, ...]) -> set[str]:
@@ -118,7 +248,8 @@ def _hashed(listing: Listing, state: LakeState, plan: Plan) -> Iterable[SourceFi
 
 
 def _looks_the_same(file: SourceFile, known: KnownPath) -> bool:
-    return bool(known.content_hash) and (
+    """Whether size and time are proof enough that the content is what it was."""
+    return bool(known.content_hash and known.mtime_ns) and (
         (file.size_bytes, file.mtime_ns) == (known.size_bytes, known.mtime_ns)
     )
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from infra.lake import CommitBatch
+from infra.lake import CommitBatch, SourceFacts
 from schemas.ids import canonical_json, digest
+from schemas.source import SourceFile
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from infra.lake import KnownPath
     from schemas.engine import Failure
     from schemas.partition import Partition
-    from schemas.source import SourceFile
     from schemas.unit import Unit
     from stages.messages import Milled
 
@@ -54,10 +55,24 @@ class BatchRows:
         vectors = sum(len(rows) for rows in self.embeddings.values())
         return len(self.units) + len(self.sources) + len(self.rejects) + vectors
 
-    def add_path(self, file: SourceFile, outcome: str, milled: Milled | None) -> None:
+    def add_path(self, file: SourceFile, outcome: str, facts: SourceFacts) -> None:
         """This name now has this content (`outcome` indexed or duplicate)."""
-        self._add_source(file, outcome, milled)
+        self._add_source(file, outcome, facts)
         self._complete("path", uri=file.uri, source_id=file.source_id, fingerprint=self.fingerprint)
+
+    def add_kept(self, known: KnownPath, facts: SourceFacts, failure: Failure) -> None:
+        """This name cannot be read now: it is said so, and what the lake has of it stays."""
+        file = SourceFile(
+            uri=known.uri,
+            root=known.root,
+            path=known.path,
+            local_path="",
+            size_bytes=known.size_bytes,
+            mtime_ns=known.mtime_ns,
+            content_hash=known.content_hash,
+        )
+        self.add_path(file, known.outcome, facts)
+        self.add_reject(file, "list", failure)
 
     def add_gone(self, uri: str) -> None:
         """This name is no longer there."""
@@ -86,7 +101,7 @@ class BatchRows:
 
     def add_rejected(self, file: SourceFile, stage: str, failure: Failure, attempts: int) -> None:
         """A file that gives nothing."""
-        self._add_source(file, "rejected", None)
+        self._add_source(file, "rejected", SourceFacts())
         self.add_reject(file, stage, failure, attempts=attempts)
         self._complete("path", uri=file.uri, source_id="", fingerprint=self.fingerprint)
 
@@ -133,7 +148,7 @@ class BatchRows:
             completions=pa.Table.from_pylist(self.completions, COMPLETIONS),
         )
 
-    def _add_source(self, file: SourceFile, outcome: str, milled: Milled | None) -> None:
+    def _add_source(self, file: SourceFile, outcome: str, facts: SourceFacts) -> None:
         self.sources.append(
             {
                 "source_id": file.source_id if file.content_hash else "",
@@ -143,11 +158,11 @@ class BatchRows:
                 "size_bytes": file.size_bytes,
                 "mtime_ns": file.mtime_ns,
                 "content_hash": file.content_hash,
-                "media_type": milled.media_type if milled else "",
-                "title": milled.title if milled else "",
-                "notes": list(milled.notes) if milled else [],
+                "media_type": facts.media_type,
+                "title": facts.title,
+                "notes": list(facts.notes),
                 "outcome": outcome,
-                "units": len(milled.units) if milled else 0,
+                "units": facts.units,
                 "batch": self.batch_id,
             }
         )

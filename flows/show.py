@@ -46,6 +46,10 @@ def show_balance(balance: Balance) -> None:
     console.print(files)
     if balance.gone:
         console.print(f"{balance.gone} files are gone and hidden from the next snapshot")
+    if balance.kept:
+        console.print(
+            f"{balance.kept} known files cannot be seen now; what the lake has of them stays"
+        )
     if balance.unit_rejects:
         lost = ", ".join(f"{n} {code}" for code, n in sorted(balance.unit_rejects.items()))
         console.print(f"parts of files lost: {lost} (gristmill rejects lists them)")

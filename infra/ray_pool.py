@@ -17,6 +17,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from infra.executor import Result, StageQueue
 from infra.ray_actor import Actor, worker_class
 from infra.ray_arrays import Block, RayArrays
+from infra.ray_aside import aside
 from infra.ray_worker import Ready, Reply, Where
 from schemas.engine import Answer, Failure, StageStats
 from schemas.errors import (
@@ -147,7 +148,7 @@ class RayPool:
             idle = [actor for actor in self.actors if actor.ready is not None and not actor.calls]
             refs = [actor.leaving_ref or actor.handle.teardown.remote() for actor in idle]
             if refs:
-                ray.wait(refs, num_returns=len(refs), timeout=TEARDOWN_S)
+                aside(ray.wait, refs, num_returns=len(refs), timeout=TEARDOWN_S)
         processes = [actor.process for actor in self.actors if actor.process is not None]
         for actor in list(self.actors):
             self._remove(actor)
@@ -208,7 +209,7 @@ class RayPool:
     def _take_in(self, actor: Actor, ref: ray.ObjectRef) -> bool:
         """Take in one reference; False if there is nothing more to take from this actor."""
         try:
-            value = ray.get(ref)
+            value = aside(ray.get, ref)
         except (RayActorError, RayOutOfMemoryError) as error:
             self._died(actor, error)
             return False

@@ -11,6 +11,7 @@ import ray
 
 from infra.executor import ByteAccount, Item
 from infra.ray_arrays import Block, RayArrays
+from infra.ray_aside import aside
 from infra.ray_pool import RayPool
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class RaySession:
         """The arrays behind a handle, read-only, mapped from the object store."""
         if not isinstance(arrays, RayArrays):
             raise TypeError(f"{type(arrays).__name__} is no handle of this session")
-        found = ray.get(arrays.block.ref)[arrays.answer]
+        found = aside(ray.get, arrays.block.ref)[arrays.answer]
         chosen: tuple[np.ndarray, ...] = found if arrays.index is None else (found[arrays.index],)
         for array in chosen:
             array.flags.writeable = False  # small objects travel inline and may arrive writeable
@@ -148,11 +149,5 @@ class RaySession:
 
 def _ready(refs: list[ray.ObjectRef[Any]], count: int, timeout_s: float) -> set[ray.ObjectRef[Any]]:
     """Those of `refs` that are ready, as soon as it is `count` or the time is over."""
-    try:
-        return set(ray.wait(refs, num_returns=count, timeout=timeout_s, fetch_local=False)[0])
-    except SystemError as error:
-        # What a signal handler raises while Ray's core looks for signals comes out as the cause of a SystemError.
-        # Whoever installed the handler (Prefect did) waits for its own exception.
-        if error.__cause__ is None:
-            raise
-        raise error.__cause__ from None
+    ready, _ = aside(ray.wait, refs, num_returns=count, timeout=timeout_s, fetch_local=False)
+    return set(ready)

@@ -30,6 +30,8 @@ class Balance:
         duplicate: Same content as another path.
         rejected: By code.
         gone: Known before and no longer there; hidden from the next snapshot.
+        kept: Known before and not to be seen now (unreadable, or in a folder that cannot be entered): the lake keeps
+            what it has. Those that were listed are among the rejected.
         units: New units by partition.
         vectors: New vectors by ``partition @ space``.
         reused: Units whose content had a vector already, by ``partition @ space``.
@@ -45,6 +47,7 @@ class Balance:
     duplicate: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     gone: int = 0
+    kept: int = 0
     units: dict[str, int] = field(default_factory=dict)
     vectors: dict[str, int] = field(default_factory=dict)
     reused: dict[str, int] = field(default_factory=dict)

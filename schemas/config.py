@@ -82,6 +82,20 @@ class Indexing(_Section):
     duplicate_share: float = Field(default=1.0, ge=0, le=1)
 
 
+class Runs(_Section):
+    """When a run waits, refuses or fails.
+
+    `wait_s` is how long it waits for another run to let go of the lake. `max_reject_share` is the share of the files
+    found that may be rejected before the run ends with an exit code, after committing what was good; unreadable and
+    broken files count alike. `max_gone_share` is the share of the known files of a source folder that may vanish at
+    once; above it the run changes nothing.
+    """
+
+    wait_s: float = Field(default=3600.0, ge=0)
+    max_reject_share: float = Field(default=1.0, ge=0, le=1)
+    max_gone_share: float = Field(default=0.5, ge=0, le=1)
+
+
 class Profile(_Section):
     """Which spaces are embedded, by registry name."""
 
@@ -96,6 +110,7 @@ class Config(_Section):
     segmentation: Segmentation = Segmentation()
     recognition: Recognition = Recognition()
     engine: Engine = Engine()
+    runs: Runs = Runs()
     indexing: Indexing = Indexing()
     profile: Profile = Profile()
 

@@ -19,6 +19,7 @@ GristmillError                 code, retryable
 +-- LakeError                  lake              the tables or blobs are not as they must be
 |   +-- ConflictError          conflict          another writer got there first (retryable)
 |   +-- IntegrityError         integrity         a checksum or a count does not hold
++-- GoneError                  gone              most of a source folder vanished; nothing was changed
 +-- GateError                  gate              an index failed its gate; nothing was published
 +-- BalanceError               balance           found != indexed + unchanged + duplicate + rejected
 """
@@ -170,6 +171,12 @@ class IntegrityError(LakeError):
     """A checksum or a count does not hold."""
 
     code = "integrity"
+
+
+class GoneError(GristmillError):
+    """Most of what was known of a source folder is not there; nothing was changed."""
+
+    code = "gone"
 
 
 class GateError(GristmillError):

@@ -24,7 +24,8 @@ class SourceFile:
         path: POSIX path relative to its SRC (surrogateescaped where it is not UTF-8).
         local_path: What to open.
         size_bytes: Size at listing time.
-        mtime_ns: Modification time at listing time, nanoseconds since the epoch.
+        mtime_ns: Modification time at listing time, nanoseconds since the epoch; 0 if it was too fresh to tell
+            another write apart.
         content_hash: SHA-256 of the bytes (64 hex characters); empty until hashed.
     """
 

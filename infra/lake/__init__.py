@@ -3,7 +3,7 @@
 from infra.lake.commit import CommitBatch, CommitStep, make_batch_id
 from infra.lake.lake import Lake
 from infra.lake.read import LakeView
-from infra.lake.state import EmbeddedInputs, KnownPath, LakeState
+from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
 
 __all__ = [
     "CommitBatch",
@@ -13,5 +13,6 @@ __all__ = [
     "Lake",
     "LakeState",
     "LakeView",
+    "SourceFacts",
     "make_batch_id",
 ]

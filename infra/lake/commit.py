@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -66,10 +67,13 @@ def make_batch_id(run_id: str, number: int) -> str:
     return f"{paths.check_name(run_id, 'run id')}-{number:06}"
 
 
-def plan_steps(batch: CommitBatch, run_id: str, tables: DeltaTables) -> list[CommitStep]:
+def plan_steps(
+    batch: CommitBatch, run_id: str, tables: DeltaTables, token: int | None
+) -> list[CommitStep]:
     """Check a batch as a whole and cut its commit into steps, one a table, completions last.
 
-    Running only the first k steps is what a crash leaves behind: rows that nobody sees.
+    Running only the first k steps is what a crash leaves behind: rows that nobody sees. Completions carry the
+    writer's fencing `token`: whatever an ousted writer still adds elsewhere never becomes visible.
 
     Raises:
         LakeError: Rows do not fit their schema or each other.
@@ -82,7 +86,13 @@ def plan_steps(batch: CommitBatch, run_id: str, tables: DeltaTables) -> list[Com
     for spec, rows in aligned.items():
         if rows.num_rows:
             dim = check_vectors(rows, spec.name) if "vector" in rows.column_names else 0
-            steps.append(_step(tables, spec, rows, (f"{run_id}/{spec.name}", number), dim))
+            fence = token if spec is paths.COMPLETIONS else None
+            append = partial(
+                tables.append, spec, rows, app_id=f"{run_id}/{spec.name}", number=number
+            )
+            steps.append(
+                CommitStep(spec.name, rows.num_rows, partial(append, dim=dim, token=fence))
+            )
     return steps
 
 
@@ -91,17 +101,6 @@ def _number(batch_id: str, run_id: str) -> int:
     if not digits.isdigit() or batch_id != make_batch_id(run_id, int(digits)):
         raise LakeError(f"{batch_id!r} is no batch of run {run_id!r}: make it with make_batch_id")
     return int(digits)
-
-
-def _step(
-    tables: DeltaTables, spec: TableSpec, rows: pa.Table, transaction: tuple[str, int], dim: int
-) -> CommitStep:
-    app_id, number = transaction
-    return CommitStep(
-        spec.name,
-        rows.num_rows,
-        lambda: tables.append(spec, rows, app_id=app_id, number=number, dim=dim),
-    )
 
 
 def _aligned(batch: CommitBatch) -> dict[TableSpec, pa.Table]:

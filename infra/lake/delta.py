@@ -7,19 +7,17 @@ retry layer: read what is committed, decide, write, commit; after a conflict fro
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from infra.lake.files import file_stats, parquet_bytes
 from infra.lake.paths import storage_options
 from infra.local_blobs import local_root
 from schemas.errors import ConflictError, IntegrityError, LakeError
@@ -33,14 +31,10 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
 
 ROWS_PER_FILE: Final = 1 << 16  # 100 MB of vectors of dim 384
-_ROWS_PER_GROUP: Final = 1 << 14
 _ATTEMPTS: Final = 8
 _FIRST_PAUSE_S: Final = 0.05
-# Columns whose smallest and largest value go into the log, so that any engine can skip files.
-_STATS_COLUMNS: Final = frozenset(
-    {"kind", "uri", "source_id", "unit_id", "input_hash", "batch", "seq"}
-)
 _DIM_KEY: Final = "gristmill.dim"
+_FENCE: Final = "gristmill.writer"
 
 
 class DeltaTables:
@@ -77,8 +71,32 @@ class DeltaTables:
         except (DeltaError, OSError) as error:
             raise LakeError(f"cannot list the files of {spec.name}: {error}") from error
 
-    def append(
-        self, spec: TableSpec, rows: pa.Table, *, app_id: str, number: int, dim: int = 0
+    def fence(self, spec: TableSpec, token: int) -> None:
+        """Shut out every writer with a lower token: no commit of theirs to this table succeeds from now on.
+
+        The token lies in the table's own log, and a commit becomes exactly the version after the one it was checked
+        against. So there is no moment between the check and the commit in which an ousted writer could slip through.
+
+        Raises:
+            ConflictError: A higher token is there: this writer is the one that was ousted.
+        """
+        for pause_s in _pauses():
+            table = self._open_or_create(spec, 0)
+            known = self._check_fence(spec, table, token)
+            if known == token or self._commit_actions(spec, table, [], Transaction(_FENCE, token)):
+                return
+            time.sleep(pause_s)
+        raise self._lost(spec)
+
+    def append(  # what to commit, under which number, for whom
+        self,
+        spec: TableSpec,
+        rows: pa.Table,
+        *,
+        app_id: str,
+        number: int,
+        dim: int = 0,
+        token: int | None = None,
     ) -> bool:
         """Commit rows once, however often this is called.
 
@@ -89,18 +107,20 @@ class DeltaTables:
             app_id: Name of a series of commits.
             number: Place in the series. Numbers ascend; one that is not above the last is taken for a repetition.
             dim: Of the vectors among the rows; the table remembers its first.
+            token: Of the writer; None where the table is not fenced.
 
         Returns:
             False when the same rows were there already.
 
         Raises:
-            ConflictError: Others committed in between on every attempt.
+            ConflictError: Others committed in between on every attempt, or the writer was ousted.
             IntegrityError: The number was used for other rows, or the dim is not the table's.
             LakeError: The table cannot be read or written.
         """
-        pause_s = _FIRST_PAUSE_S
-        for _ in range(_ATTEMPTS):
+        for pause_s in _pauses():
             table = self._open_or_create(spec, dim)
+            if token is not None:
+                self._check_fence(spec, table, token)
             last = _transaction_version(table, app_id)
             if last is not None and last >= number:
                 self._check_repetition(spec, table, rows, app_id)
@@ -108,8 +128,19 @@ class DeltaTables:
             if self._commit(spec, table, rows, Transaction(app_id, number)):
                 return True
             time.sleep(pause_s)
-            pause_s *= 2
-        raise ConflictError(
+        raise self._lost(spec)
+
+    def _check_fence(self, spec: TableSpec, table: DeltaTable, token: int) -> int | None:
+        known = _transaction_version(table, _FENCE)
+        if known is not None and known > token:
+            raise ConflictError(
+                f"another writer took over {self._blobs.url}: this one was not heard of for too long, and may not"
+                f" commit to {spec.name} any more. What it committed before stays; run it again to go on"
+            )
+        return known
+
+    def _lost(self, spec: TableSpec) -> ConflictError:
+        return ConflictError(
             f"others committed to {spec.name} in {self._blobs.url} during each of {_ATTEMPTS} attempts:"
             " let one writer at a time use the lake (Lake.writer)"
         )
@@ -154,6 +185,16 @@ class DeltaTables:
         actions: list[AddAction | RemoveAction] = [
             self._write_file(spec, *part) for part in _parts(spec, rows, transaction)
         ]
+        return self._commit_actions(spec, table, actions, transaction)
+
+    def _commit_actions(
+        self,
+        spec: TableSpec,
+        table: DeltaTable,
+        actions: list[AddAction | RemoveAction],
+        transaction: Transaction,
+    ) -> bool:
+        """Commit as the next version of `table`; False when another commit became that."""
         try:
             table.create_write_transaction(
                 actions,
@@ -173,7 +214,7 @@ class DeltaTables:
     def _write_file(
         self, spec: TableSpec, name: str, values: dict[str, str], rows: pa.Table
     ) -> AddAction:
-        data = _parquet(rows)
+        data = parquet_bytes(rows)
         self._blobs.put(f"{spec.folder}/{name}", data)
         return AddAction(
             path=name,
@@ -181,7 +222,7 @@ class DeltaTables:
             partition_values=values,
             modification_time=time.time_ns() // 1_000_000,
             data_change=True,
-            stats=_stats(rows),
+            stats=file_stats(rows),
         )
 
     def _check_repetition(
@@ -218,6 +259,11 @@ def read_table(
 def table_dim(table: DeltaTable) -> int:
     """Dim of the vectors in an embeddings table."""
     return int(table.metadata().configuration[_DIM_KEY])
+
+
+def _pauses() -> Iterator[float]:
+    """How long to wait after each attempt, doubling."""
+    return (_FIRST_PAUSE_S * 2**attempt for attempt in range(_ATTEMPTS))
 
 
 def _transaction_version(table: DeltaTable, app_id: str) -> int | None:
@@ -258,36 +304,3 @@ def _by_partition(spec: TableSpec, rows: pa.Table) -> Iterator[tuple[dict[str, s
         for other in masks[1:]:
             mask = pc.and_(mask, other)
         yield values, rows.filter(mask).drop_columns(names)
-
-
-def _parquet(rows: pa.Table) -> bytes:
-    """Equal rows give equal bytes. Vectors stay raw: they hardly compress, and reading them is then a copy."""
-    plain = {name for name in rows.column_names if name == "vector"}
-    columns = [f"{name}.list.element" if name in plain else name for name in rows.column_names]
-    sink = io.BytesIO()
-    pq.write_table(
-        rows,
-        sink,
-        row_group_size=_ROWS_PER_GROUP,
-        compression={c: "none" if c.startswith("vector.") else "zstd" for c in columns},
-        use_dictionary=[name for name in rows.column_names if name not in plain],
-    )
-    return sink.getvalue()
-
-
-def _stats(rows: pa.Table) -> str:
-    least, most, nulls = {}, {}, {}
-    for name in rows.column_names:
-        if name in _STATS_COLUMNS:
-            bounds = pc.min_max(rows.column(name))
-            least[name], most[name] = bounds["min"].as_py(), bounds["max"].as_py()
-            nulls[name] = 0
-    return json.dumps(
-        {
-            "numRecords": rows.num_rows,
-            "minValues": least,
-            "maxValues": most,
-            "nullCount": nulls,
-        },
-        sort_keys=True,
-    )

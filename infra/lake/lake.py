@@ -18,11 +18,11 @@ from infra.lake.read import InputColumn, LakeView
 from schemas.errors import ConflictError, LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy as np
 
-    from infra.lake.state import EmbeddedInputs, LakeState
+    from infra.lake.state import EmbeddedInputs, LakeState, SourceFacts
     from schemas.blobs import BlobStore
     from schemas.partition import Partition
 
@@ -75,19 +75,25 @@ class Lake:
         return self._blobs
 
     @contextmanager
-    def writer(self, run_id: str) -> Iterator[None]:
+    def writer(
+        self, run_id: str, *, wait_s: float = 0.0, on_wait: Callable[[str], None] = lambda _: None
+    ) -> Iterator[None]:
         """Be the one writer while inside.
 
         Args:
             run_id: Of this run, never used before: commits of one run id are told apart by their number alone.
+            wait_s: How long to wait for another that is there.
+            on_wait: Hears who is waited for.
 
         Raises:
-            ConflictError: Another run is; names it. A killed one does not count.
+            ConflictError: Another run is the writer; names it. A killed one does not count.
         """
         if self._lock is not None:
             raise ConflictError(f"run {self._lock.run_id} writes through this Lake already")
-        self._lock = WriterLock.acquire(self._blobs, paths.check_name(run_id, "run id"))
+        name = paths.check_name(run_id, "run id")
+        self._lock = WriterLock.acquire(self._blobs, name, wait_s=wait_s, on_wait=on_wait)
         try:
+            self._tables.fence(paths.COMPLETIONS, self._lock.number)
             yield
         finally:
             lock, self._lock = self._lock, None
@@ -109,7 +115,8 @@ class Lake:
 
         Running only the first ones is what a crash in between leaves. Raises as :meth:`commit`.
         """
-        steps = plan_steps(batch, run_id, self._tables)
+        token = self._lock.number if self._lock else None
+        steps = plan_steps(batch, run_id, self._tables, token)
         return [
             CommitStep(step.table, step.rows, lambda step=step: self._run(step, run_id))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             for step in steps
@@ -136,6 +143,10 @@ class Lake:
     def state(self) -> LakeState:
         """See :meth:`LakeView.state`."""
         return self.view().state()
+
+    def facts(self, source_ids: Iterable[str]) -> dict[str, SourceFacts]:
+        """See :meth:`LakeView.facts`."""
+        return self.view().facts(source_ids)
 
     def embedded(self, space_key: str) -> EmbeddedInputs:
         """See :meth:`LakeView.embedded`."""

@@ -1,8 +1,12 @@
-"""One writer at a time: an advisory lock of numbered entries in the blob store.
+"""One writer at a time: a lease of numbered entries in the blob store.
 
 Entry n lies at ``locks/writer/<n>.json``; the highest n is the holder, until it says `released`, its process is gone
 or its heartbeat stops. The next holder creates n + 1 put-if-absent, so that of several only one gets it, and nobody
-can delete the entry of another by mistake. n never falls: it tells an ousted writer that it was ousted.
+can delete the entry of another by mistake. n never falls: it is the fencing token that keeps an ousted writer's late
+commits out of the tables (see `infra.lake.delta.DeltaTables.fence`).
+
+Whether a heartbeat has stopped is seen by watching it: an observer counts by its own monotonic clock for how long the
+entry has not changed. No two clocks are compared, so a clock that jumps ousts nobody.
 """
 
 from __future__ import annotations
@@ -19,13 +23,16 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from schemas.errors import ConflictError, LakeError
+from schemas.errors import ConflictError, IntegrityError, LakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from schemas.blobs import BlobStore
 
 HEARTBEAT_S: Final = 10.0
 STALE_S: Final = 60.0  # six missed heartbeats
+POLL_S: Final = 0.5
 _START_TOLERANCE_S: Final = 2.0  # psutil derives it from the boot time, which moves with the clock
 _FOLDER: Final = "locks/writer"
 _KEY: Final = re.compile(rf"{_FOLDER}/(\d{{10}})\.json")
@@ -41,7 +48,7 @@ class LockEntry:
         pid_namespace: In which `pid` means something: a container has its own.
         pid: Process id.
         process_started_s: When the process started, seconds since the epoch: a reused pid has another.
-        heartbeat_s: When the holder last showed itself, seconds since the epoch, by its own clock.
+        heartbeat_s: When the holder last showed itself, seconds since the epoch, by its own clock; for people.
         released: It is done.
     """
 
@@ -53,12 +60,27 @@ class LockEntry:
     heartbeat_s: float
     released: bool = False
 
-    def is_held(self, now_s: float) -> bool:
-        """Whether its holder still is there."""
-        if self.released or now_s - self.heartbeat_s > STALE_S:
+    def may_be_held(self) -> bool:
+        """False when it was released, or its process ran here and is gone."""
+        if self.released:
             return False
         is_here = (self.host, self.pid_namespace) == (socket.gethostname(), _pid_namespace())
         return not is_here or _is_running(self.pid, self.process_started_s)
+
+
+class _Watch:
+    """Looks at the holder again and again, to see whether its heart beats."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, LockEntry] | None = None
+        self._since_s = 0.0
+
+    def is_held(self, number: int, entry: LockEntry) -> bool:
+        """Whether its holder may still be there; no longer, once nothing has moved for `STALE_S`."""
+        now_s = time.monotonic()
+        if self._seen != (number, entry):
+            self._seen, self._since_s = (number, entry), now_s
+        return entry.may_be_held() and now_s - self._since_s <= STALE_S
 
 
 class WriterLock:
@@ -72,16 +94,48 @@ class WriterLock:
         self._thread = threading.Thread(target=self._beat, name="lake-writer-lock", daemon=True)
 
     @classmethod
-    def acquire(cls, blobs: BlobStore, run_id: str) -> WriterLock:
+    def acquire(
+        cls,
+        blobs: BlobStore,
+        run_id: str,
+        *,
+        wait_s: float = 0.0,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> WriterLock:
         """Take the lock.
 
+        Args:
+            blobs: Of the lake.
+            run_id: Who takes it.
+            wait_s: How long to wait for a holder that is there. A dead one on this host is passed over at once, one
+                elsewhere when its heart has not beaten for `STALE_S` under our eyes.
+            on_wait: Hears once of each holder that is waited for.
+
         Raises:
-            ConflictError: Somebody holds it; the message says who.
+            ConflictError: Somebody held it all the time; the message says who.
         """
-        numbers = _numbers(blobs)
+        until_s = time.monotonic() + wait_s
+        watch = _Watch()
+        told = 0
+        while True:
+            numbers = _numbers(blobs)
+            last = numbers[-1] if numbers else 0
+            holder = _read(blobs, last) if numbers else None
+            if holder is None or not watch.is_held(last, holder):
+                if lock := cls._take(blobs, run_id, numbers):
+                    return lock
+                continue
+            if time.monotonic() >= until_s:
+                raise _taken(blobs, holder)
+            if told != last:
+                on_wait(_who(holder))
+                told = last
+            time.sleep(POLL_S)
+
+    @classmethod
+    def _take(cls, blobs: BlobStore, run_id: str, numbers: list[int]) -> WriterLock | None:
+        """Create the next entry; None when another was faster."""
         number = numbers[-1] + 1 if numbers else 1
-        if numbers and (holder := _read(blobs, numbers[-1])) and holder.is_held(time.time()):
-            raise _taken(blobs, holder)
         entry = LockEntry(
             run_id=run_id,
             host=socket.gethostname(),
@@ -90,19 +144,21 @@ class WriterLock:
             process_started_s=psutil.Process().create_time(),
             heartbeat_s=time.time(),
         )
-        won = blobs.put_if_absent(_key(number), _encode(entry))
-        after = _numbers(blobs)
-        if (
-            not won or after[-1] != number
-        ):  # the number was free only because its owner is long gone
-            if won:
-                blobs.delete(_key(number))
-            raise _taken(blobs, _read(blobs, after[-1]))
+        if not blobs.put_if_absent(_key(number), _encode(entry)):
+            return None
+        if _numbers(blobs)[-1] != number:  # it was free only because its owner is long gone
+            blobs.delete(_key(number))
+            return None
         for old in numbers:
             blobs.delete(_key(old))
         lock = cls(blobs, number, entry)
         lock._thread.start()
         return lock
+
+    @property
+    def number(self) -> int:
+        """The fencing token: higher than that of every holder before."""
+        return self._number
 
     @property
     def run_id(self) -> str:
@@ -157,13 +213,16 @@ def _is_running(pid: int, started_s: float) -> bool:
 
 
 def _taken(blobs: BlobStore, holder: LockEntry | None) -> ConflictError:
-    who = (
-        f"run {holder.run_id} (process {holder.pid} on {holder.host})" if holder else "another run"
-    )
     return ConflictError(
-        f"{blobs.url} is being written by {who}: wait for it or end it; a dead writer is passed over at once"
-        f" on its own host and after {STALE_S:.0f} s elsewhere"
+        f"{blobs.url} is being written by {_who(holder)}: wait for it or end it; a dead writer is passed over at"
+        f" once on its own host and after {STALE_S:.0f} s elsewhere"
     )
+
+
+def _who(holder: LockEntry | None) -> str:
+    if holder is None:
+        return "another run"
+    return f"run {holder.run_id} (process {holder.pid} on {holder.host})"
 
 
 def _numbers(blobs: BlobStore) -> list[int]:
@@ -174,10 +233,10 @@ def _numbers(blobs: BlobStore) -> list[int]:
 def _read(blobs: BlobStore, number: int) -> LockEntry | None:
     """None where it was deleted meanwhile."""
     key = _key(number)
-    if not blobs.exists(key):
-        return None
     try:
         return LockEntry(**json.loads(blobs.get(key)))
+    except IntegrityError:
+        return None
     except (ValueError, TypeError) as error:
         raise LakeError(
             f"{key} in {blobs.url} cannot be read ({error}): delete it if no run is active"

@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 from infra.lake import paths
 from infra.lake.delta import read_table
 from infra.lake.live import Live, as_array, digest_completions, is_latest, lookup
-from infra.lake.state import EmbeddedInputs, KnownPath, LakeState
+from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
 from infra.lake.vectors import gather_vectors
-from schemas.errors import IntegrityError
+from schemas.errors import IntegrityError, UnreadableError
 from schemas.partition import Partition
 from schemas.tables import PARTITION_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
@@ -42,7 +42,9 @@ _PATH_COLUMNS: Final = [
     "content_hash",
     "outcome",
     "batch",
+    "title",
 ]
+_FACT_COLUMNS: Final = ["media_type", "title", "notes", "units"]
 InputColumn = Literal["text_hash", "pixels_hash"]
 
 
@@ -87,6 +89,18 @@ class LakeView:
             spaces_done=set(in_spaces),
             live_sources=set(self._live.sources.to_pylist()),
         )
+
+    def facts(self, source_ids: Iterable[str]) -> dict[str, SourceFacts]:
+        """What the latest complete rows say of contents, live or not; those never decoded are left out."""
+        wanted = pc.field("source_id").isin(pa.array(source_ids, pa.string()))
+        wanted &= pc.field("outcome") != "rejected"
+        rows = self._visible(paths.SOURCES, [*_FACT_COLUMNS, "source_id", "batch"], wanted)
+        seq = lookup(self._live.batches["batch"], self._live.batches["seq_min"], rows["batch"])
+        rows = rows.append_column("seq", seq).sort_by("seq").drop_columns(["batch", "seq"])
+        return {
+            row.pop("source_id"): SourceFacts(**row | {"notes": tuple(row["notes"])})
+            for row in rows.to_pylist()
+        }
 
     def embedded(self, space_key: str) -> EmbeddedInputs:
         """(modality, granularity, input_hash) of every vector that is complete, of live units or not."""
@@ -231,11 +245,12 @@ class LakeView:
     def _embeddings(self, space_key: str, columns: list[str]) -> pa.Table:
         return self._visible(paths.embeddings(space_key), columns)
 
-    def _visible(self, spec: TableSpec, columns: list[str] | None = None) -> pa.Table:
+    def _visible(
+        self, spec: TableSpec, columns: list[str] | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
         """Rows of complete batches, superseded ones included."""
-        return self._read(
-            spec, columns, pc.field("batch").isin(as_array(self._live.batches["batch"]))
-        )
+        complete = pc.field("batch").isin(as_array(self._live.batches["batch"]))
+        return self._read(spec, columns, complete if where is None else complete & where)
 
     def _read(
         self, spec: TableSpec, columns: list[str] | None = None, where: pc.Expression | None = None
@@ -275,9 +290,10 @@ def _ascending_once(ids: pa.ChunkedArray) -> np.ndarray:
 
 
 def _known_path(row: dict[str, Any], codes: dict[str, str]) -> KnownPath:
-    rejected = row["outcome"] == "rejected"
     shared = {name: intern(row[name]) for name in ("root", "outcome", "fingerprint", "batch")}
-    return KnownPath(**{**row, **shared}, reject_code=codes.get(row["uri"], "") if rejected else "")
+    code = codes.get(row["uri"], "")
+    holds = row["outcome"] == "rejected" or code == UnreadableError.code
+    return KnownPath(**{**row, **shared}, reject_code=code if holds else "")
 
 
 def _interned(column: pa.ChunkedArray) -> list[str]:

@@ -18,13 +18,13 @@ class KnownPath:
         path: Relative to its SRC.
         source_id: Identity of the content.
         size_bytes: At listing time.
-        mtime_ns: At listing time, nanoseconds since the epoch.
+        mtime_ns: At listing time, nanoseconds since the epoch; 0 for unknown.
         content_hash: SHA-256 of the bytes, empty where they could not be read.
         outcome: ``indexed``, ``duplicate`` or ``rejected``.
-        reject_code: Why, when rejected; else empty.
+        reject_code: Why, when rejected or, while the lake keeps what it had, unreadable at the last look; else empty.
         fingerprint: Of decoding and segmenting when that was said.
         batch: That said so.
-        title: Found inside the content, empty on a duplicate.
+        title: Found inside the content.
     """
 
     uri: str
@@ -39,6 +39,23 @@ class KnownPath:
     fingerprint: str
     batch: str
     title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What decoding found out about a content, whatever its names.
+
+    Attributes:
+        media_type: What it is.
+        title: Found inside.
+        notes: For people.
+        units: Number of units it was cut into.
+    """
+
+    media_type: str = ""
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    units: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,14 @@
-"""A real S3 server on loopback, for the suites that run over local and remote stores."""
+"""A real S3 server on loopback, for the suites that run over local and remote stores, and lakes on both."""
 
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+
+from infra.lake import Lake
 
 BUCKET = "gristmill-test"
 
@@ -39,3 +43,15 @@ def s3_bucket() -> Iterator[str]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    if request.param == "s3":
+        return Lake.open(f"{request.getfixturevalue('s3_bucket')}/{uuid4().hex}", create=True)
+    return Lake.open(str(tmp_path / "my lake"), create=True)
+
+
+@pytest.fixture
+def local_lake(tmp_path: Path) -> Lake:
+    return Lake.open(str(tmp_path / "lake"), create=True)

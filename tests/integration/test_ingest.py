@@ -1,5 +1,6 @@
 """The ingest loop with real stages, in this process: what lands in the lake, and what a second look costs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,13 @@ import pytest
 from flows import wiring
 from flows.ingest import Ingest
 from flows.listing import list_sources
-from flows.plan import make_plan
+from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
 from flows.progress import ProgressWatcher
 from infra.inline_executor import InlineExecutor
-from infra.lake import Lake
+from infra.lake import Lake, LakeState
 from schemas.balance import Balance
-from schemas.config import Config, Engine
+from schemas.config import Config, Engine, Limits
+from schemas.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +33,19 @@ class Mill:
         (self.corpus / name).write_text(text)
 
     def ingest(self) -> Balance:
+        return self.work(self.listed)
+
+    def retry(self, *names: str) -> Balance:
+        return self.work(lambda state: make_retry_plan(self.chosen(names), state))
+
+    def chosen(self, names: tuple[str, ...]) -> list:
+        return choose_rejects(self.lake.rejects().to_pylist(), names, ())
+
+    def listed(self, state: LakeState) -> Plan:
+        spaces = [space.key for space in wiring.contracts(self.config)]
+        return make_plan(list_sources([str(self.corpus)]), state, "fp", spaces)
+
+    def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
         self.runs += 1
         run_id = f"run{self.runs}"
         spaces = wiring.contracts(self.config)
@@ -39,9 +54,7 @@ class Mill:
             InlineExecutor().open(wiring.stage_specs(self.config)) as session,
         ):
             state = self.lake.state()
-            plan = make_plan(
-                list_sources([str(self.corpus)]), state, "fp", [space.key for space in spaces]
-            )
+            plan = planner(state)
             work = Ingest(
                 self.lake,
                 session,
@@ -124,3 +137,67 @@ def test_every_copy_of_a_bad_file_is_rejected(mill: Mill):
     balance = mill.ingest()
     assert balance.rejected_total == 2
     assert mill.ingest().rejected_total == 2
+
+
+def test_a_retry_reads_the_named_or_the_retryable_again(mill: Mill):
+    mill.write("long.txt", "A mill grinds grain. " * 50)
+    mill.write("broken.pdf", "%PDF-1.4 nothing")
+    mill.write("good.txt", "All is well.")
+    mill.config = mill.config.model_copy(update={"limits": Limits(text_chars=100)})
+    assert mill.ingest().rejected == {"limit": 1, "corrupt": 1}
+    assert mill.retry().found == 0  # neither comes good by itself
+    with pytest.raises(ConfigError, match=r"no reject matches nothing\*"):
+        mill.retry("nothing*")
+
+    again = mill.retry("*.txt", "broken.pdf")
+    assert (again.found, again.rejected) == (2, {"limit": 1, "corrupt": 1})
+    rows = mill.lake.rejects().to_pylist()
+    assert {row["path"]: row["attempts"] for row in rows} == {"broken.pdf": 2, "long.txt": 2}
+
+    mill.config = mill.config.model_copy(update={"limits": Limits()})
+    assert mill.ingest().rejected == {"limit": 1, "corrupt": 1}  # a run leaves them alone
+    assert mill.retry("long.txt").indexed == 1
+    assert mill.lake.rejects()["path"].to_pylist() == ["broken.pdf"]
+    assert set(mill.live()) == {"good.txt", "long.txt"}
+
+    (mill.corpus / "broken.pdf").unlink()
+    assert mill.retry("broken.pdf").gone == 1
+    assert mill.lake.rejects().num_rows == 0
+    assert mill.ingest().unchanged == 2
+
+
+def test_what_cannot_be_read_now_stays_as_it_was(mill: Mill):
+    mill.write("a.md", "# The mill\n\nAlpha is about mills.")
+    mill.ingest()
+    live = mill.live()
+    text = (mill.corpus / "a.md").read_text()
+    for _ in range(2):
+        (mill.corpus / "a.md").unlink(missing_ok=True)
+        if not (mill.corpus / "a.md").is_symlink():
+            (mill.corpus / "a.md").symlink_to(mill.corpus / "not mounted")
+        balance = mill.ingest()
+        assert (balance.found, balance.rejected, balance.kept) == (1, {"unreadable": 1}, 1)
+        assert mill.live() == live
+        assert mill.lake.rejects()["code"].to_pylist() == ["unreadable"]
+    (mill.corpus / "a.md").unlink()
+    mill.write("a.md", text)
+    assert mill.ingest().unchanged == 1
+    assert mill.lake.rejects().num_rows == 0
+    ((known),) = mill.lake.state().paths.values()
+    assert (known.title, known.reject_code) == ("The mill", "")
+
+
+def test_a_moved_file_keeps_what_is_known_of_its_content(mill: Mill):
+    mill.write("a.md", "# The mill\n\nAlpha is about mills.")
+    mill.ingest()
+    (mill.corpus / "a.md").rename(mill.corpus / "b.md")
+    assert mill.ingest().units == {}
+    (mill.corpus / "b.md").unlink()
+    mill.write("other.txt", "Something else.")
+    mill.ingest()
+    mill.write("c.md", "# The mill\n\nAlpha is about mills.")  # it comes back after it was gone
+    assert mill.ingest().units == {}
+    assert {k.path: k.title for k in mill.lake.state().paths.values()} == {
+        "c.md": "The mill",
+        "other.txt": "",
+    }

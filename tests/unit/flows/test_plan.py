@@ -1,8 +1,13 @@
+import os
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from flows.listing import hash_files, list_sources
-from flows.plan import make_plan
+from flows.plan import check_gone, make_plan
 from infra.lake import KnownPath, LakeState
+from schemas.errors import GoneError
 
 SPACES = ["minilm-1", "conse-1"]
 
@@ -65,10 +70,12 @@ def test_a_touched_file_of_equal_content_is_unchanged(tmp_path: Path):
     (tmp_path / "a.txt").write_text("one")
     state = known_state(tmp_path)
     (tmp_path / "a.txt").write_text("one")
-    import os
-
     os.utime(tmp_path / "a.txt", ns=(1, 1))
-    assert plan_of(tmp_path, state).unchanged == 1
+    plan = plan_of(tmp_path, state)
+    assert plan.unchanged == 1
+    assert [(f.path, f.mtime_ns, outcome) for f, outcome in plan.refresh] == [
+        ("a.txt", 1, "indexed")
+    ]
 
 
 def test_a_changed_file_is_decoded(tmp_path: Path):
@@ -116,3 +123,111 @@ def test_files_of_another_source_folder_are_not_gone(tmp_path: Path):
         (tmp_path / name / "a.txt").write_text(name)
     state = known_state(tmp_path / "one")
     assert plan_of(tmp_path / "two", state).gone == []
+
+
+def test_a_change_within_a_tick_of_the_clock_is_seen(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    file.write_text("one")
+    info = file.stat()
+    state = known_state(tmp_path)
+    file.write_text("two")  # as long, and as old
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert paths(plan_of(tmp_path, state).decode) == [["a.txt"]]
+
+
+def aged(folder: Path, seconds: int = 3600) -> None:
+    """Make every file old enough for its time to be trusted."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            info = path.stat()
+            os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns - seconds * 10**9))
+
+
+def test_files_of_known_size_and_time_are_not_read(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("one")
+    aged(tmp_path)
+    info, state = (tmp_path / "a.txt").stat(), known_state(tmp_path)
+    (tmp_path / "a.txt").write_text("two")  # reading it would tell
+    os.utime(tmp_path / "a.txt", ns=(info.st_atime_ns, info.st_mtime_ns))
+    plan = plan_of(tmp_path, state)
+    assert (plan.unchanged, plan.refresh, plan.decode) == (1, [], [])
+
+
+def test_what_cannot_be_read_any_more_is_kept(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("one")
+    state = known_state(tmp_path)
+    listing = list_sources([str(tmp_path)])
+    (tmp_path / "a.txt").unlink()  # between listing and hashing
+    plan = make_plan(listing, state, "fp", SPACES)
+    ((file, reason, known),) = plan.kept
+    assert (file.path, known.outcome) == ("a.txt", "indexed")
+    assert "cannot be read" in reason
+    assert (plan.gone, plan.unreadable, plan.decode) == ([], [], [])
+
+
+def test_files_below_a_folder_that_cannot_be_entered_are_kept(tmp_path: Path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "open" / "a.txt").write_text("one")
+    (tmp_path / "shut" / "b.txt").write_text("two")
+    (tmp_path / "shut").with_name("shutter.txt").write_text("three")
+    state = known_state(tmp_path)
+    (tmp_path / "shutter.txt").unlink()
+    listing = list_sources([str(tmp_path)])
+    shut = next(f.uri for f in listing.files if f.path == "shut/b.txt").removesuffix("/b.txt")
+    blank = replace(listing.files[0], uri=shut, path="shut")
+    blocked = replace(
+        listing,
+        files=tuple(f for f in listing.files if f.path != "shut/b.txt"),
+        unreadable=((blank, "a folder that cannot be entered"),),
+        blocked=(shut,),
+    )
+    plan = make_plan(blocked, state, "fp", SPACES)
+    assert plan.unseen == 1
+    assert [uri.rpartition("/")[2] for uri in plan.gone] == ["shutter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "share", "refused"),
+    [
+        (40, 21, 0.5, False),
+        (40, 19, 0.5, True),
+        (40, 19, 1.0, False),
+        (12, 2, 0.5, False),  # ten, while any are left
+        (13, 2, 0.5, True),
+        (5, 0, 0.5, True),  # nothing is there: a mount is missing
+        (5, 0, 1.0, False),
+        (0, 0, 0.0, False),
+    ],
+)
+def test_a_folder_that_lacks_most_files_is_not_believed(
+    tmp_path: Path, before, after, share, refused
+):
+    for number in range(before):
+        (tmp_path / f"{number:02}.txt").write_text(str(number))
+    state = known_state(tmp_path)
+    for number in range(after, before):
+        (tmp_path / f"{number:02}.txt").unlink()
+    listing = list_sources([str(tmp_path)])
+    plan = make_plan(listing, state, "fp", SPACES)
+    if not refused:
+        check_gone(plan, listing, state, share)
+        return
+    with pytest.raises(GoneError, match=f"{before - after} of the {before} files .*accept-gone"):
+        check_gone(plan, listing, state, share)
+
+
+def test_what_was_unreadable_before_is_not_said_again(tmp_path: Path):
+    (tmp_path / "loop").symlink_to(tmp_path)
+    listing = list_sources([str(tmp_path)])
+    ((link, _),) = listing.unreadable
+    plan = make_plan(listing, LakeState(), "fp", SPACES)
+    assert [(f.path, reason[:16]) for f, reason in plan.unreadable] == [
+        ("loop", "a link to a fold")
+    ]
+    known = KnownPath(
+        link.uri, link.root, "loop", "", 0, 0, "", "rejected", "unreadable", "fp", "b"
+    )
+    plan = make_plan(listing, LakeState(paths={link.uri: known}), "fp", SPACES)
+    assert [(f.path, code) for f, code in plan.known_rejects] == [("loop", "unreadable")]
+    assert plan.unreadable == []

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from infra.blobs import open_blobs
-from infra.lake.lock import STALE_S, LockEntry, WriterLock
+from infra.lake.lock import LockEntry, WriterLock
 from schemas.errors import ConflictError, LakeError
 
 ROOT = Path(__file__).parents[4]
@@ -78,12 +79,59 @@ def test_a_killed_writer_blocks_nobody(blobs):
         take(blobs)  # dead, though its parent has not reaped it yet
 
 
-def test_a_live_writer_elsewhere_is_respected_until_its_heartbeat_stops(blobs):
+def test_a_live_writer_elsewhere_is_respected(blobs):
     held_by(blobs)
     with pytest.raises(ConflictError, match=r"run other .process 1 on elsewhere"):
         take(blobs)
-    held_by(blobs, heartbeat_s=time.time() - STALE_S - 1)
-    take(blobs)
+
+
+@pytest.mark.parametrize("hours_off", [-5, 0, 5])
+def test_a_writer_elsewhere_counts_as_gone_when_its_heart_stops_under_our_eyes(
+    blobs, monkeypatch, hours_off
+):
+    monkeypatch.setattr("infra.lake.lock.STALE_S", 0.6)
+    monkeypatch.setattr("infra.lake.lock.POLL_S", 0.02)
+    clock_s = time.time() + hours_off * 3600  # clocks of hosts differ, and jump
+    held_by(blobs, heartbeat_s=clock_s)
+    beats = threading.Timer(0.4, held_by, [blobs], {"heartbeat_s": clock_s + 10})
+    beats.start()
+    started_s = time.monotonic()
+    WriterLock.acquire(blobs, "mine", wait_s=20).release()
+    assert time.monotonic() - started_s >= 0.9  # the beat in between counted
+
+
+def test_waiting_ends_when_the_holder_lets_go(blobs):
+    first = WriterLock.acquire(blobs, "first")
+    timer = threading.Timer(0.3, first.release)
+    timer.start()
+    told = []
+    second = WriterLock.acquire(blobs, "second", wait_s=20, on_wait=told.append)
+    assert [who.split(" (")[0] for who in told] == ["run first"]
+    second.check()
+    second.release()
+
+
+def test_of_many_that_wait_each_gets_it_once_and_alone(blobs, monkeypatch):
+    monkeypatch.setattr("infra.lake.lock.POLL_S", 0.01)
+    inside, seen = [], []
+
+    def work(name):
+        lock = WriterLock.acquire(blobs, name, wait_s=60)
+        inside.append(name)
+        seen.append((name, len(inside), lock.number))
+        time.sleep(0.01)
+        inside.remove(name)
+        lock.release()
+
+    threads = [threading.Thread(target=work, args=(f"run{i}",)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(name for name, _, _ in seen) == [f"run{i}" for i in range(8)]
+    assert {together for _, together, _ in seen} == {1}
+    numbers = [number for _, _, number in seen]
+    assert numbers == sorted(set(numbers))
 
 
 def test_another_process_with_the_same_pid_is_not_the_writer(blobs):
