@@ -8,19 +8,35 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.console import Console
 
+from flows.cli_care import register
+from flows.options import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    AcceptGone,
+    AsJson,
+    ConfigFile,
+    LakeUrl,
+    MaxRejectShare,
+    Queries,
+    Sources,
+    Wait,
+    Workers,
+    check_rejects,
+    give,
+    make_config,
+    say,
+    say_error,
+)
 from schemas.errors import ConfigError, GristmillError
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from schemas.balance import Balance
-    from schemas.config import Config
     from schemas.search import Way
 
 app = typer.Typer(
@@ -31,43 +47,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_REJECTS: Final = 3
-EXIT_INTERRUPTED: Final = 130
-
-Sources = Annotated[list[str], typer.Argument(metavar="SRC...", help="Files or folders to read.")]
-LakeUrl = Annotated[
-    str, typer.Option("--lake", metavar="URL", help="The lake: a folder, or s3://bucket/prefix.")
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="TOML file; see docs/config.md.")
-]
-Workers = Annotated[
-    int, typer.Option("--workers", min=0, help="Actors per pool; 0 means one per CPU core.")
-]
-Wait = Annotated[
-    float | None,
-    typer.Option(
-        "--wait", min=0, help="Seconds to wait for another run on this lake.  [default: 3600]"
-    ),
-]
-AcceptGone = Annotated[
-    bool, typer.Option("--accept-gone", help="Believe a folder that lacks most of its known files.")
-]
-MaxRejectShare = Annotated[
-    float | None,
-    typer.Option(
-        "--max-reject-share",
-        min=0,
-        max=1,
-        help="Exit with 3 if more than this share of the files found was rejected.  [default: 1]",
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout; logs go to stderr.")
-]
 
 
 @app.command()
@@ -85,10 +64,10 @@ def run(
     from flows import flows
     from flows.show import show_run
 
-    chosen = _config(config, workers, wait, max_reject_share, accept_gone=accept_gone)
+    chosen = make_config(config, workers, wait, max_reject_share, accept_gone=accept_gone)
     summary = flows.run(list(sources), lake, chosen)
-    _give(as_json, summary.as_dict(), lambda: show_run(summary))
-    _check_rejects(summary.balance, chosen)
+    give(as_json, summary.as_dict(), lambda: show_run(summary))
+    check_rejects(summary.balance, chosen)
 
 
 @app.command()
@@ -106,33 +85,10 @@ def ingest(
     from flows import flows
     from flows.show import show_balance
 
-    chosen = _config(config, workers, wait, max_reject_share, accept_gone=accept_gone)
+    chosen = make_config(config, workers, wait, max_reject_share, accept_gone=accept_gone)
     balance = flows.ingest(list(sources), lake, chosen)
-    _give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
-    _check_rejects(balance, chosen)
-
-
-@app.command()
-def retry(
-    lake: LakeUrl,
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[PATH...]", help="As gristmill rejects shows them; * and ? match."),
-    ] = None,
-    code: Annotated[
-        list[str] | None, typer.Option(help="Every reject with this code, e.g. timeout.")
-    ] = None,
-    config: ConfigFile = None,
-    workers: Workers = 0,
-    wait: Wait = None,
-    as_json: AsJson = False,
-) -> None:
-    """Read rejected files again: the named ones, or else those that may come good by themselves."""
-    from flows import flows
-    from flows.show import show_balance
-
-    balance = flows.retry(lake, _config(config, workers, wait), names or [], code or [])
-    _give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
+    give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
+    check_rejects(balance, chosen)
 
 
 @app.command()
@@ -147,8 +103,8 @@ def index(
     from flows import flows
     from flows.show import show_manifest
 
-    manifest = flows.index(lake, _config(config, workers, wait))
-    _give(as_json, json.loads(manifest.to_json()), lambda: show_manifest(manifest))
+    manifest = flows.index(lake, make_config(config, workers, wait))
+    give(as_json, json.loads(manifest.to_json()), lambda: show_manifest(manifest))
 
 
 @app.command()
@@ -161,7 +117,7 @@ def publish(
     from flows.snapshots import publish_snapshot
 
     chosen = publish_snapshot(lake, snapshot)
-    _give(as_json, {"snapshot": chosen}, lambda: _say(f"published {chosen}"))
+    give(as_json, {"snapshot": chosen}, lambda: say(f"published {chosen}"))
 
 
 @app.command()
@@ -174,17 +130,7 @@ def rollback(
     from flows.snapshots import rollback_snapshot
 
     chosen = rollback_snapshot(lake, snapshot)
-    _give(as_json, {"snapshot": chosen}, lambda: _say(f"rolled back to {chosen}"))
-
-
-@app.command()
-def snapshots(lake: LakeUrl, as_json: AsJson = False) -> None:
-    """List the snapshots of a lake; the current one is marked."""
-    from flows.show import show_snapshots
-    from flows.snapshots import list_snapshots
-
-    rows = list_snapshots(lake)
-    _give(as_json, {"snapshots": rows}, lambda: show_snapshots(rows))
+    give(as_json, {"snapshot": chosen}, lambda: say(f"rolled back to {chosen}"))
 
 
 @app.command()
@@ -207,7 +153,7 @@ def search(
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
     result = open_retriever(lake).search(query, k=k, route=route, way=cast("Way", way))
-    _give(as_json, result.as_dict(), lambda: show_hits(query, result))
+    give(as_json, result.as_dict(), lambda: show_hits(query, result))
 
 
 @app.command()
@@ -217,7 +163,7 @@ def status(lake: LakeUrl, as_json: AsJson = False) -> None:
     from flows.snapshots import lake_status
 
     found = lake_status(lake)
-    _give(as_json, found, lambda: show_status(found))
+    give(as_json, found, lambda: show_status(found))
 
 
 @app.command()
@@ -227,15 +173,13 @@ def rejects(lake: LakeUrl, as_json: AsJson = False) -> None:
     from flows.snapshots import lake_rejects
 
     rows = lake_rejects(lake)
-    _give(as_json, {"rejects": rows}, lambda: show_rejects(rows))
+    give(as_json, {"rejects": rows}, lambda: show_rejects(rows))
 
 
 @app.command()
 def evaluate(
     lake: LakeUrl,
-    queries: Annotated[
-        Path, typer.Option(metavar="FILE.jsonl", help="Queries with known answers.")
-    ],
+    queries: Queries,
     as_json: AsJson = False,
 ) -> None:
     """Recall, nDCG and MRR by modality, for routed, unified and oracle search."""
@@ -243,42 +187,17 @@ def evaluate(
     from flows.wiring import evaluate_queries
 
     table = evaluate_queries(lake, queries)
-    _give(as_json, table, lambda: show_evaluation(table))
+    give(as_json, table, lambda: show_evaluation(table))
 
 
-@app.command()
-def verify(
-    lake: LakeUrl,
-    snapshot: Annotated[str, typer.Argument(help="Snapshot id; default: the current one.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Check a snapshot again from its bytes: checksums, counts, recall."""
-    from flows.show import show_verified
-    from flows.snapshots import verify_snapshot
-
-    found = verify_snapshot(lake, snapshot)
-    _give(as_json, found, lambda: show_verified(found))
-    if not found["ok"]:
-        raise typer.Exit(EXIT_FAILED)
-
-
-@app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """What is installed, which models, GPU and ffmpeg; what is missing and how to get it."""
-    from flows.doctor import examine
-    from flows.show import show_doctor
-
-    found = examine()
-    _give(as_json, {"checks": found}, lambda: show_doctor(found))
-    if any(check["needed"] and not check["ok"] for check in found):
-        raise typer.Exit(EXIT_FAILED)
+register(app)
 
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        _say_error("interrupted; what was committed stays, run it again to go on")
+        say_error("interrupted; what was committed stays, run it again to go on")
         sys.exit(EXIT_INTERRUPTED)
 
     # A scheduler's stop ends the engine in order, as Ctrl-C does.
@@ -287,60 +206,8 @@ def main() -> None:
     try:
         app(prog_name="gristmill")
     except GristmillError as error:
-        _say_error(f"gristmill: {error.code}: {error}")
+        say_error(f"gristmill: {error.code}: {error}")
         sys.exit(EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED)
-
-
-def _say_error(text: str) -> None:
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _config(
-    path: Path | None,
-    workers: int,
-    wait_s: float | None,
-    max_reject_share: float | None = None,
-    *,
-    accept_gone: bool = False,
-) -> Config:
-    """The file's, with what the command line says put over it."""
-    from schemas.config import Config
-
-    config = Config.load(path)
-    said = {
-        "wait_s": wait_s,
-        "max_reject_share": max_reject_share,
-        "max_gone_share": 1.0 if accept_gone else None,
-    }
-    runs = {name: value for name, value in said.items() if value is not None}
-    engine = {"workers": workers} if workers else {}
-    return config.model_copy(
-        update={
-            "engine": config.engine.model_copy(update=engine),
-            "runs": config.runs.model_copy(update=runs),
-        }
-    )
-
-
-def _check_rejects(balance: Balance, config: Config) -> None:
-    allowed = config.runs.max_reject_share
-    if balance.rejected_total > allowed * balance.found:
-        _say_error(
-            f"gristmill: {balance.rejected_total} of {balance.found} files were rejected, more than the share of"
-            f" {allowed:g} that is allowed; the others are in the lake. gristmill rejects tells why"
-        )
-        raise typer.Exit(EXIT_REJECTS)
-
-
-def _give(as_json: bool, document: dict[str, Any], show: Any) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
-    else:
-        show()
-
-
-def _say(text: str) -> None:
-    Console().print(text, highlight=False)
 
 
 if __name__ == "__main__":

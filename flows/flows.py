@@ -5,13 +5,7 @@ Nothing here retries: the executor retries an item, the committer retries a conf
 
 from __future__ import annotations
 
-import json
-import secrets
-import signal
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import flow, task
@@ -19,23 +13,23 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import wiring
 from flows.build import SnapshotBuilder, read_manifest
+from flows.forget import Proof, Target, check_proof, check_unprotected, find_target, hide, purge
 from flows.ingest import Ingest
 from flows.listing import check_sources, list_sources
-from flows.memory import PeakMemory
+from flows.maintain import Collected, collect
 from flows.plan import Planned, check_gone, choose_rejects, make_plan, make_retry_plan
 from flows.prefect_settings import prefect_settings
 from flows.progress import ProgressWatcher
 from flows.report import write_report
+from flows.surroundings import Surroundings, in_surroundings, new_run_id
 from infra import pointer
-from schemas.balance import Balance, StageTime
 from schemas.partition import ALL_PARTITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from infra.lake import Lake
+    from schemas.balance import Balance
     from schemas.config import Config
-    from schemas.engine import Session
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import SpaceContract
@@ -81,53 +75,6 @@ class RunSummary:
         }
 
 
-class Surroundings:
-    """What the tasks of one run share. An opaque object to Prefect, so that it looks into none of it.
-
-    The engine starts in the background: what needs no actors goes on meanwhile.
-    """
-
-    def __init__(self, lake: Lake, config: Config, watcher: ProgressWatcher, run_id: str) -> None:
-        self.lake = lake
-        self.config = config
-        self.watcher = watcher
-        self.run_id = run_id
-        self.spaces: tuple[SpaceContract, ...] = wiring.contracts(config)
-        self.fingerprint = wiring.fingerprint(config)
-        self.balance = Balance()
-        self._starter = ThreadPoolExecutor(1, "engine-start")
-        self._session = self._starter.submit(self._open)
-
-    @property
-    def session(self) -> Session:
-        """The running pools; waits until the engine is up."""
-        session = self._session.result()
-        # Ray's core puts a crash handler of its own on SIGTERM; this gives it back to the handler Python knows of.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        return session
-
-    def close(self) -> None:
-        """End every actor, and the engine if it was started here; what they did goes into the balance."""
-        self._starter.shutdown(wait=True)
-        if self._session.exception() is None:
-            session = self._session.result()
-            for name, stats in session.stats().items():
-                self.balance.stages[name] = StageTime(
-                    stats.items, stats.busy_s, stats.wait_s, stats.setup_s, stats.restarts
-                )
-            session.__exit__(None, None, None)
-
-    def _open(self) -> Session:
-        executor = wiring.make_executor(self.config)
-        return executor.open(wiring.stage_specs(self.config)).__enter__()
-
-
-def new_run_id() -> str:
-    """Sorts by time, unique: ``20261121T093000-1f2e3d4c``."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-
-
 def run(
     sources: Sequence[str], lake_url: str, config: Config, *, quiet: bool = False
 ) -> RunSummary:
@@ -143,7 +90,7 @@ def run(
         GristmillError: See schemas/errors.py; what was committed before stays.
     """
     check_sources(sources)
-    manifest, around = _in_surroundings(
+    manifest, around = in_surroundings(
         "run", lake_url, config, quiet, lambda around: run_flow(around, list(sources))
     )
     rejects = around.lake.rejects().to_pylist()
@@ -156,7 +103,7 @@ def ingest(
 ) -> Balance:
     """Bring the tables up to date with the sources; publish nothing."""
     check_sources(sources)
-    _, around = _in_surroundings(
+    _, around = in_surroundings(
         "ingest", lake_url, config, quiet, lambda around: ingest_flow(around, list(sources))
     )
     return around.balance
@@ -175,7 +122,7 @@ def retry(
     Raises:
         ConfigError: A name or a code matches no reject.
     """
-    _, around = _in_surroundings(
+    _, around = in_surroundings(
         "retry", lake_url, config, quiet, lambda around: retry_flow(around, names, codes)
     )
     return around.balance
@@ -183,55 +130,55 @@ def retry(
 
 def index(lake_url: str, config: Config, *, quiet: bool = False) -> Manifest:
     """Build and validate a snapshot of what the tables hold; the pointer stays."""
-    manifest, _ = _in_surroundings("index", lake_url, config, quiet, index_flow)
+    manifest, _ = in_surroundings("index", lake_url, config, quiet, index_flow)
     return manifest
 
 
-def _in_surroundings(
-    command: str,
-    lake_url: str,
-    config: Config,
-    quiet: bool,
-    flow_of: Callable[[Surroundings], T],
-) -> tuple[T, Surroundings]:
-    """Run a flow as the lake's one writer, with the engine up; record the run whatever comes of it."""
-    lake = wiring.open_lake(lake_url, create=command in ("run", "ingest"))
-    run_id, started = new_run_id(), datetime.now(UTC)
+def gc(lake_url: str, config: Config, *, dry_run: bool = False, quiet: bool = False) -> Collected:
+    """Expire snapshots, delete what nothing needs, compact the tables; see flows/maintain.py."""
     watcher = ProgressWatcher(quiet=quiet)
-    with (
-        lake.writer(
-            run_id,
-            wait_s=config.runs.wait_s,
-            on_wait=lambda holder: watcher.note(f"waiting for {holder} to let go of {lake.url}"),
-        ),
-        PeakMemory() as memory,
-    ):
-        around = Surroundings(lake, config, watcher, run_id)
-        succeeded = False
-        try:
-            with prefect_settings():
-                result = flow_of(around)
-            succeeded = True
-        finally:
-            around.close()
-            around.balance.seconds = (datetime.now(UTC) - started).total_seconds()
-            around.balance.peak_memory_bytes = memory.peak_bytes
-            _record(around, command, started, succeeded)
-    return result, around
+    with prefect_settings():
+        return gc_flow(lake_url, config, watcher, dry_run=dry_run)
 
 
-def _record(around: Surroundings, command: str, started: datetime, succeeded: bool) -> None:
-    around.lake.record_run(
-        {
-            "run_id": around.run_id,
-            "command": command,
-            "started_at": started,
-            "finished_at": datetime.now(UTC),
-            "succeeded": succeeded,
-            "config": around.config.model_dump_json(),
-            "balance": json.dumps(around.balance.as_dict()),
-        }
-    )
+def forget(
+    lake_url: str,
+    names: Sequence[str],
+    config: Config,
+    *,
+    purged: bool,
+    even_protected: bool = False,
+    quiet: bool = False,
+) -> Proof:
+    """Hide sources from the next snapshot; when `purged`, publish one without them and leave no trace of them.
+
+    Args:
+        lake_url: The lake.
+        names: Paths (``*`` and ``?`` match), uris or source_ids.
+        config: See schemas/config.py.
+        purged: Also rewrite tables with their history, drop every snapshot that knows them, and search for the rest.
+        even_protected: Drop protected snapshots too.
+        quiet: Show no progress.
+
+    Raises:
+        ConfigError: A name matches nothing, or a protected snapshot holds what is to be forgotten.
+        IntegrityError: A trace was found after all.
+    """
+    lake = wiring.open_lake(lake_url)
+    target = find_target(lake.view(), names)
+    if purged and not even_protected:
+        check_unprotected(lake.blobs, target)
+    if purged:
+        proof, _ = in_surroundings(
+            "forget", lake_url, config, quiet, lambda around: forget_flow(around, target)
+        )
+        check_proof(proof)
+        return proof
+    run_id = new_run_id()
+    with lake.writer(run_id, wait_s=config.runs.wait_s):
+        hide(lake, target, run_id)
+    current = pointer.current(lake.blobs)
+    return Proof(list(target.source_ids), list(target.uris), list(target.elsewhere), current)
 
 
 @flow(name="gristmill-run", validate_parameters=False)
@@ -263,6 +210,23 @@ def retry_flow(around: Surroundings, names: Sequence[str], codes: Sequence[str])
 def index_flow(around: Surroundings) -> Manifest:
     """Index every partition in every space; publish nothing."""
     return snapshot_task(around, index_all(around))
+
+
+@flow(name="gristmill-gc", validate_parameters=False)
+def gc_flow(lake_url: str, config: Config, watcher: ProgressWatcher, *, dry_run: bool) -> Collected:
+    """Maintenance."""
+    return collect(lake_url, config, new_run_id(), dry_run=dry_run, note=watcher.note)
+
+
+@flow(name="gristmill-forget", validate_parameters=False)
+def forget_flow(around: Surroundings, target: Target) -> Proof:
+    """Hide, publish what remains, purge, search."""
+    hide(around.lake, target, around.run_id)
+    manifest = None
+    if around.lake.counts()["units"]:
+        manifest = snapshot_task(around, index_all(around))
+        publish_task(around, manifest)
+    return purge(around.lake, target, manifest.snapshot_id if manifest else None)
 
 
 def index_all(around: Surroundings) -> list[IndexManifest]:

@@ -17,6 +17,8 @@ from schemas.errors import UnreadableError
 from stages.messages import Decoded, DecodeRequest, EmbedRequest, Milled
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from flows.plan import Contents, Plan
     from infra.lake import Lake, LakeState
     from schemas.config import Engine
@@ -203,12 +205,32 @@ class Ingest:
         """Ask for the vectors that nobody asked for yet."""
         wants = [want for want in self._desk.wants(milled) if not self._is_written(want)]
         pending = _Pending(contents, milled, wants)
-        for want in self._desk.enter(milled.source_id, wants):
-            self._submit_want(want, arrays)
+        fresh = self._desk.enter(milled.source_id, wants)
+        recalled = self._recall(fresh)
+        for want in fresh:
+            if want.key in recalled:
+                self._desk.arrived(want.key, recalled[want.key], attempts=0)
+            else:
+                self._submit_want(want, arrays)
         if self._desk.is_complete(milled.source_id):
             self._finish(pending)
         else:
             self._pending[milled.source_id] = pending
+
+    def _recall(self, wants: list[Want]) -> dict[Key, np.ndarray]:
+        """Vectors of contents that were embedded before, though for units of another partition.
+
+        One that is on its way into the lake right now is not found, and embedded again.
+        """
+        known: dict[str, list[str]] = {}
+        for want in wants:
+            if self._written[want.key.space].anywhere(want.key.input_hash):
+                known.setdefault(want.key.space, []).append(want.key.input_hash)
+        return {
+            Key(space, input_hash): vector
+            for space, hashes in known.items()
+            for input_hash, vector in self._lake.view().vectors_of(space, hashes).items()
+        }
 
     def _is_written(self, want: Want) -> bool:
         partition = want.unit.partition
@@ -279,7 +301,7 @@ class Ingest:
         self._written[want.key.space].add(
             (partition.modality, partition.granularity, want.key.input_hash)
         )
-        _count(self.balance.vectors, label)
+        _count(self.balance.vectors if attempts else self.balance.reused, label)
 
     def _reject_files(
         self,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.flows import RunSummary
+    from flows.forget import Proof
+    from flows.maintain import Collected
     from schemas.balance import Balance
     from schemas.manifest import Manifest
     from schemas.search import SearchResult
@@ -127,9 +129,13 @@ def show_snapshots(rows: Sequence[dict[str, Any]]) -> None:
     """One line for each snapshot."""
     table = _table("Snapshots", "", "snapshot", "built", "rows", "indexes", right=(3, 4))
     for row in rows:
-        mark = "current" if row["current"] else ""
+        marks = [name for name in ("current", "protected") if row[name]]
         table.add_row(
-            mark, row["snapshot"], row["created_at"], str(row["rows"]), str(row["indexes"])
+            ", ".join(marks),
+            row["snapshot"],
+            row["created_at"],
+            str(row["rows"]),
+            str(row["indexes"]),
         )
     _console().print(table)
 
@@ -224,3 +230,49 @@ def _snippet(text: str, query: str) -> str:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
+
+
+def show_collected(found: Collected) -> None:
+    """What maintenance took away, or would."""
+    would = "would be " if found.dry_run else ""
+    console = _console()
+    table = _table("Tables", "table", "rows", "dropped", "files", "rewritten", right=(1, 2, 3, 4))
+    for sweep in found.tables:
+        counts = (sweep.rows, sweep.dropped_rows, sweep.files, sweep.rewritten_files)
+        table.add_row(sweep.table, *map(str, counts))
+    console.print(table)
+    console.print(
+        f"{len(found.expired)} snapshots {would}expired, {len(found.kept)} kept; {found.blobs} files of segments and"
+        f" snapshots and {found.table_files} files of tables {would}deleted",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_forgotten(proof: Proof) -> None:
+    """What was hidden; after a purge, what went and what was searched for."""
+    console = _console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    say(f"forgotten: {len(proof.uris)} names, {len(proof.sources)} contents")
+    for uri in proof.uris:
+        say(f"  {uri}")
+    if proof.elsewhere:
+        say("the same content stays under names that were not given:")
+        for uri in proof.elsewhere:
+            say(f"  {uri}")
+    if not proof.searched_files:
+        say("hidden from the next snapshot (gristmill index, publish); --purge removes every trace")
+        return
+    rows = ", ".join(f"{count} of {table}" for table, count in proof.dropped_rows.items())
+    say(f"rewritten without: {rows or 'nothing'}; the history of all tables is gone")
+    say(f"dropped: {len(proof.dropped_snapshots)} snapshots, {proof.deleted_blobs} files")
+    say(f"current snapshot: {proof.snapshot or 'none, nothing is left'}")
+    counts = ", ".join(f"{count} {kind}s" for kind, count in proof.needles.items())
+    size_mib = proof.searched_bytes / (1 << 20)
+    say(f"searched for {counts} in {proof.searched_files} files ({size_mib:.1f} MiB): none found")
+    say(
+        "a file that is still in its folder is read again by the next run; copies on serving hosts are theirs to drop"
+    )

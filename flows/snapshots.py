@@ -43,6 +43,25 @@ def rollback_snapshot(lake_url: str, snapshot_id: str) -> str:
     return pointer.current(blobs) or ""
 
 
+def protect_snapshot(lake_url: str, snapshot_id: str, *, protect: bool) -> None:
+    """Keep a snapshot through all maintenance, or no longer.
+
+    Raises:
+        LakeError: There is no such snapshot.
+    """
+    blobs = wiring.open_lake(lake_url).blobs
+    read_manifest(blobs, snapshot_id)
+    if protect:
+        blobs.put_if_absent(protect_key(snapshot_id), b"")
+    else:
+        blobs.delete(protect_key(snapshot_id))
+
+
+def protect_key(snapshot_id: str) -> str:
+    """Where it stands that a snapshot is protected."""
+    return f"snapshots/{snapshot_id}/protected"
+
+
 def list_snapshots(lake_url: str) -> list[dict[str, Any]]:
     """Every kept snapshot, oldest first."""
     blobs = wiring.open_lake(lake_url).blobs
@@ -51,6 +70,7 @@ def list_snapshots(lake_url: str) -> list[dict[str, Any]]:
         {
             "snapshot": manifest.snapshot_id,
             "current": manifest.snapshot_id == current,
+            "protected": blobs.exists(protect_key(manifest.snapshot_id)),
             "created_at": manifest.created_at,
             "run_id": manifest.run_id,
             "rows": sum(entry.rows for entry in manifest.indexes),

@@ -171,6 +171,10 @@ class _RemoteBlobs(_ObstoreBlobs):
         super().__init__(store, url, read_only=read_only)
         self._cache = cache_dir / digest("blobs", url)
 
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        (self._cache / key).unlink(missing_ok=True)
+
     def local_path(self, key: str) -> Path:
         size_bytes = self._size_bytes(key)
         if size_bytes is None:

@@ -63,7 +63,7 @@ def publish(blobs: BlobStore, snapshot_id: str, *, run_id: str, reason: str) -> 
         IntegrityError: It has no manifest.
         ConflictError: Other publishers won every race.
     """
-    return _move(blobs, snapshot_id, "publish", run_id=run_id, reason=reason)
+    return _move_and_look(blobs, snapshot_id, "publish", run_id=run_id, reason=reason)
 
 
 def rollback(
@@ -90,11 +90,18 @@ def rollback(
         IntegrityError: The snapshot has no manifest (any more).
         ConflictError: Other publishers won every race.
     """
-    target = snapshot_id or _previous(history(blobs))
+    target = snapshot_id or _previous(_standing(blobs))
     if target is None:
         raise LakeError(f"nothing to roll back to in {blobs.url}: fewer than two snapshots stand")
-    _move(blobs, target, "rollback", run_id=run_id, reason=reason)
+    _move_and_look(blobs, target, "rollback", run_id=run_id, reason=reason)
     return target
+
+
+def _standing(blobs: BlobStore) -> list[PointerEntry]:
+    """The moves to snapshots that maintenance has left."""
+    entries = history(blobs)
+    left = {s for s in {e.snapshot_id for e in entries} if blobs.exists(_manifest(s))}
+    return [entry for entry in entries if entry.snapshot_id in left]
 
 
 def _previous(entries: list[PointerEntry]) -> str | None:
@@ -108,6 +115,24 @@ def _previous(entries: list[PointerEntry]) -> str | None:
     return next((s for s in reversed(standing) if s != standing[-1]), None)
 
 
+def _move_and_look(
+    blobs: BlobStore,
+    snapshot_id: str,
+    action: Literal["publish", "rollback"],
+    *,
+    run_id: str,
+    reason: str,
+) -> int:
+    """Move the pointer, and back again if maintenance expired the snapshot in between."""
+    before = current(blobs)
+    number = _move(blobs, snapshot_id, action, run_id=run_id, reason=reason)
+    if blobs.exists(_manifest(snapshot_id)):
+        return number
+    if before:
+        _move(blobs, before, "rollback", run_id=run_id, reason=f"{snapshot_id} has expired")
+    raise IntegrityError(f"snapshot {snapshot_id} has just expired in {blobs.url}: take another")
+
+
 def _move(
     blobs: BlobStore,
     snapshot_id: str,
@@ -116,7 +141,7 @@ def _move(
     run_id: str,
     reason: str,
 ) -> int:
-    manifest = f"snapshots/{snapshot_id}/manifest.json"
+    manifest = _manifest(snapshot_id)
     if not blobs.exists(manifest):
         raise IntegrityError(
             f"snapshot {snapshot_id} has no {manifest} in {blobs.url}: list the snapshots and take one of them"
@@ -139,6 +164,10 @@ def _move(
     raise ConflictError(
         f"other publishers won {_ATTEMPTS} races for the pointer of {blobs.url}: try again"
     )
+
+
+def _manifest(snapshot_id: str) -> str:
+    return f"snapshots/{snapshot_id}/manifest.json"
 
 
 def _latest(blobs: BlobStore) -> PointerEntry | None:

@@ -1,8 +1,8 @@
 """Ray's blocking calls, on a thread of their own.
 
 On the main thread they look for signals while they wait, and what a handler raises there does not come out as it was:
-an exit becomes an exit with 1, another exception the cause of a SystemError, and now and then a Ctrl-C is lost. On this
-thread they see no signals, and the main thread waits for them in Python, which an exception leaves as it is.
+an exit becomes an exit with 1, another exception the cause of a SystemError. On this thread they see no signals, and
+the main thread waits for them in Python, which leaves an exception as it is.
 """
 
 from __future__ import annotations

@@ -88,12 +88,13 @@ class Runs(_Section):
     `wait_s` is how long it waits for another run to let go of the lake. `max_reject_share` is the share of the files
     found that may be rejected before the run ends with an exit code, after committing what was good; unreadable and
     broken files count alike. `max_gone_share` is the share of the known files of a source folder that may vanish at
-    once; above it the run changes nothing.
+    once; above it the run changes nothing. `keep_snapshots` is how many published snapshots maintenance leaves.
     """
 
     wait_s: float = Field(default=3600.0, ge=0)
     max_reject_share: float = Field(default=1.0, ge=0, le=1)
     max_gone_share: float = Field(default=0.5, ge=0, le=1)
+    keep_snapshots: int = Field(default=10, ge=1)
 
 
 class Profile(_Section):

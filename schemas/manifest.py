@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from schemas.ids import canonical_json, digest
 from schemas.partition import Partition
 from schemas.space import SpaceContract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMAT_VERSION: Final = 1
 
@@ -102,6 +105,15 @@ class Manifest:
     sources: FileRef
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+
+    def files(self) -> Iterator[FileRef]:
+        """Every file it consists of."""
+        yield self.sources
+        for index in self.indexes:
+            for segment in index.segments:
+                yield from segment.files
+            if index.prototypes is not None:
+                yield index.prototypes
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""

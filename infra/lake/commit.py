@@ -72,8 +72,8 @@ def plan_steps(
 ) -> list[CommitStep]:
     """Check a batch as a whole and cut its commit into steps, one a table, completions last.
 
-    Running only the first k steps is what a crash leaves behind: rows that nobody sees. Completions carry the
-    writer's fencing `token`: whatever an ousted writer still adds elsewhere never becomes visible.
+    Running only the first k steps is what a crash leaves behind: rows that nobody sees. Every commit is checked
+    against the writer's fencing `token`: what an ousted writer still adds elsewhere never becomes visible.
 
     Raises:
         LakeError: Rows do not fit their schema or each other.
@@ -86,12 +86,11 @@ def plan_steps(
     for spec, rows in aligned.items():
         if rows.num_rows:
             dim = check_vectors(rows, spec.name) if "vector" in rows.column_names else 0
-            fence = token if spec is paths.COMPLETIONS else None
             append = partial(
                 tables.append, spec, rows, app_id=f"{run_id}/{spec.name}", number=number
             )
             steps.append(
-                CommitStep(spec.name, rows.num_rows, partial(append, dim=dim, token=fence))
+                CommitStep(spec.name, rows.num_rows, partial(append, dim=dim, token=token))
             )
     return steps
 

@@ -17,22 +17,22 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from infra.lake.files import file_stats, parquet_bytes
-from infra.lake.paths import storage_options
+from infra.lake.files import file_parts, file_stats, parquet_bytes
+from infra.lake.paths import spec_of, storage_options
 from infra.local_blobs import local_root
 from schemas.errors import ConflictError, IntegrityError, LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow.dataset as ds
 
     from infra.lake.paths import TableSpec
     from schemas.blobs import BlobStore
 
-ROWS_PER_FILE: Final = 1 << 16  # 100 MB of vectors of dim 384
 _ATTEMPTS: Final = 8
 _FIRST_PAUSE_S: Final = 0.05
+_LOG: Final = "/_delta_log/"
 _DIM_KEY: Final = "gristmill.dim"
 _FENCE: Final = "gristmill.writer"
 
@@ -43,6 +43,12 @@ class DeltaTables:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._options = storage_options(blobs.url)
+
+    def specs(self) -> list[TableSpec]:
+        """Every table there is, whether anything complete names it or not; by name."""
+        logs = (key.partition(_LOG) for key in self._blobs.list("tables"))
+        names = {folder.removeprefix("tables/") for folder, found, _ in logs if found}
+        return [spec_of(name) for name in sorted(names)]
 
     def open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         """A handle to the table as of `version` (None: as of now); None where the table is not there yet.
@@ -88,7 +94,7 @@ class DeltaTables:
             time.sleep(pause_s)
         raise self._lost(spec)
 
-    def append(  # what to commit, under which number, for whom
+    def append(
         self,
         spec: TableSpec,
         rows: pa.Table,
@@ -145,6 +151,98 @@ class DeltaTables:
             " let one writer at a time use the lake (Lake.writer)"
         )
 
+    def rewrite(
+        self,
+        spec: TableSpec,
+        table: DeltaTable,
+        *,
+        removed: Sequence[Mapping[str, Any]],
+        added: Iterable[pa.Table],
+        name: str,
+        token: int,
+    ) -> None:
+        """Replace files of a table by others, in one commit.
+
+        Args:
+            spec: Which table.
+            table: Open at its latest version.
+            removed: Rows of ``table.get_add_actions(flatten=True)``.
+            added: Rows of the canonical schema, a file for each and each partition in it.
+            name: Unique in the table; the new files are called so.
+            token: Of the writer.
+
+        Raises:
+            ConflictError: Somebody else committed meanwhile, which nobody may: this writer was ousted.
+            LakeError: The table cannot be read or written.
+        """
+        self._check_fence(spec, table, token)
+        now_ms = time.time_ns() // 1_000_000
+        actions: list[AddAction | RemoveAction] = [
+            RemoveAction(
+                row["path"],
+                True,
+                now_ms,
+                row["size_bytes"],
+                {column: row[f"partition.{column}"] for column in spec.partition_by},
+            )
+            for row in removed
+        ]
+        for number, rows in enumerate(added):
+            parts = file_parts(spec, rows, f"{name}-{number:06}")
+            actions.extend(self._write_file(spec, *part) for part in parts)
+        if not self._commit_actions(spec, table, actions, Transaction(name, 0)):
+            raise self._lost(spec)
+
+    def vacuum(self, spec: TableSpec, *, dry_run: bool, token: int) -> list[str]:
+        """Delete the files that the table as of now does not need; gives their names.
+
+        Raises:
+            ConflictError: This writer was ousted.
+            LakeError: The table cannot be read or written.
+        """
+        table = self.open(spec)
+        if table is None:
+            return []
+        self._check_fence(spec, table, token)
+        there = set(self._blobs.list(spec.folder))
+
+        def vacuum(*, dry_run: bool) -> list[str]:
+            return table.vacuum(
+                retention_hours=0,
+                dry_run=dry_run,
+                enforce_retention_duration=False,
+                full=True,
+            )
+
+        try:
+            # It names files that an earlier one deleted, too.
+            found = [name for name in vacuum(dry_run=True) if f"{spec.folder}/{name}" in there]
+            if found and not dry_run:
+                vacuum(dry_run=False)
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot clean up {spec.name}: {error}") from error
+        return found
+
+    def drop_history(self, spec: TableSpec, *, token: int) -> None:
+        """Leave nothing of the table but its present: no older version can be read, no file of one is left.
+
+        Raises:
+            ConflictError: This writer was ousted.
+            LakeError: The table cannot be read or written.
+        """
+        self.vacuum(spec, dry_run=False, token=token)
+        table = self.open(spec)
+        if table is None:
+            return
+        try:
+            table.create_checkpoint()
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot write a checkpoint of {spec.name}: {error}") from error
+        for key in self._blobs.list(f"{spec.folder}{_LOG}"):
+            number = key.rpartition("/")[2].partition(".")[0]
+            if number.isdigit() and int(number) < table.version():
+                self._blobs.delete(key)
+
     def _open_or_create(self, spec: TableSpec, dim: int) -> DeltaTable:
         table = self.open(spec)
         if table is None:
@@ -183,7 +281,8 @@ class DeltaTables:
             # Without retries of delta-rs' own, the commit becomes this version or fails.
             rows = _with_constant(rows, "seq", table.version() + 1)
         actions: list[AddAction | RemoveAction] = [
-            self._write_file(spec, *part) for part in _parts(spec, rows, transaction)
+            self._write_file(spec, *part)
+            for part in file_parts(spec, rows, _stem(rows, transaction))
         ]
         return self._commit_actions(spec, table, actions, transaction)
 
@@ -279,28 +378,9 @@ def _with_constant(rows: pa.Table, name: str, value: int) -> pa.Table:
     return rows.set_column(index, rows.field(index), pa.repeat(pa.scalar(value), rows.num_rows))
 
 
-def _parts(
-    spec: TableSpec, rows: pa.Table, transaction: Transaction
-) -> Iterator[tuple[str, dict[str, str], pa.Table]]:
-    """Cut rows into files: (name below the table's folder, partition values, rows without them)."""
-    stem = f"{transaction.app_id.replace('/', '.')}-{transaction.version:06}"
+def _stem(rows: pa.Table, transaction: Transaction) -> str:
+    """Name of the files of a commit: of its batch where there is one."""
     if "batch" in rows.column_names:
-        stem = rows.column("batch")[0].as_py()
-    for values, part in _by_partition(spec, rows):
-        folder = "".join(f"{name}={value}/" for name, value in values.items())
-        for number, start in enumerate(range(0, part.num_rows, ROWS_PER_FILE)):
-            yield f"{folder}{stem}-{number:04}.parquet", values, part.slice(start, ROWS_PER_FILE)
-
-
-def _by_partition(spec: TableSpec, rows: pa.Table) -> Iterator[tuple[dict[str, str], pa.Table]]:
-    if not spec.partition_by:
-        yield {}, rows
-        return
-    names = list(spec.partition_by)
-    found = rows.select(names).group_by(names).aggregate([])
-    for values in found.sort_by([(name, "ascending") for name in names]).to_pylist():
-        masks = [pc.equal(rows.column(name), value) for name, value in values.items()]
-        mask = masks[0]
-        for other in masks[1:]:
-            mask = pc.and_(mask, other)
-        yield values, rows.filter(mask).drop_columns(names)
+        batch: str = rows.column("batch")[0].as_py()
+        return batch
+    return f"{transaction.app_id.replace('/', '.')}-{transaction.version:06}"

@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import json
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.lake.paths import TableSpec
+
+ROWS_PER_FILE: Final = 1 << 16  # 100 MB of vectors of dim 384
 _ROWS_PER_GROUP: Final = 1 << 14
 _BOUND_CHARS: Final = 32  # of a string in the statistics, as Spark has it
 _LAST_CHAR: Final = "\U0010ffff"
@@ -70,3 +76,27 @@ def _upper_bound(value: Any) -> Any:
     if not isinstance(value, str) or len(value) <= _BOUND_CHARS or _LAST_CHAR in value:
         return value
     return value[:_BOUND_CHARS] + _LAST_CHAR
+
+
+def file_parts(
+    spec: TableSpec, rows: pa.Table, stem: str
+) -> Iterator[tuple[str, dict[str, str], pa.Table]]:
+    """Cut rows into files: (name below the table's folder, partition values, rows without them)."""
+    for values, part in _by_partition(spec, rows):
+        folder = "".join(f"{name}={value}/" for name, value in values.items())
+        for number, start in enumerate(range(0, part.num_rows, ROWS_PER_FILE)):
+            yield f"{folder}{stem}-{number:04}.parquet", values, part.slice(start, ROWS_PER_FILE)
+
+
+def _by_partition(spec: TableSpec, rows: pa.Table) -> Iterator[tuple[dict[str, str], pa.Table]]:
+    if not spec.partition_by:
+        yield {}, rows
+        return
+    names = list(spec.partition_by)
+    found = rows.select(names).group_by(names).aggregate([])
+    for values in found.sort_by([(name, "ascending") for name in names]).to_pylist():
+        masks = [pc.equal(rows.column(name), value) for name, value in values.items()]
+        mask = masks[0]
+        for other in masks[1:]:
+            mask = pc.and_(mask, other)
+        yield values, rows.filter(mask).drop_columns(names)

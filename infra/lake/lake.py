@@ -15,6 +15,7 @@ from infra.lake.commit import CommitBatch, CommitStep, plan_steps
 from infra.lake.delta import DeltaTables
 from infra.lake.lock import WriterLock
 from infra.lake.read import InputColumn, LakeView
+from infra.lake.sweep import Sweeper
 from schemas.errors import ConflictError, LakeError
 
 if TYPE_CHECKING:
@@ -122,6 +123,15 @@ class Lake:
             for step in steps
         ]
 
+    def sweeper(self) -> Sweeper:
+        """Maintenance of the tables as they are now, by the writer.
+
+        Raises:
+            ConflictError: Outside of :meth:`writer`.
+        """
+        lock = self._held()
+        return Sweeper(self._tables, lock.run_id, lock.number)
+
     def record_run(self, row: Mapping[str, Any]) -> None:
         """Append a row to `runs`, once a run.
 
@@ -183,6 +193,12 @@ class Lake:
     def space_keys(self) -> list[str]:
         """See :meth:`LakeView.space_keys`."""
         return self.view().space_keys()
+
+    def _held(self) -> WriterLock:
+        if self._lock is None:
+            raise ConflictError("this changes the lake: do it inside Lake.writer")
+        self._lock.check()
+        return self._lock
 
     def _run(self, step: CommitStep, run_id: str) -> bool:
         if self._lock is None or self._lock.run_id != run_id:

@@ -77,7 +77,7 @@ class LakeView:
 
     def state(self) -> LakeState:
         """What is known, for planning the next run."""
-        units, spaces = self._live.units, self._live.spaces
+        units, spaces = self.live.units, self.live.spaces
         sources = units["source_id"].to_pylist()
         done = zip(_interned(units["fingerprint"]), _interned(units["batch"]), strict=True)
         in_spaces = zip(
@@ -87,7 +87,7 @@ class LakeView:
             paths=self._paths(),
             units_done=dict(zip(sources, done, strict=True)),
             spaces_done=set(in_spaces),
-            live_sources=set(self._live.sources.to_pylist()),
+            live_sources=set(self.live.sources.to_pylist()),
         )
 
     def facts(self, source_ids: Iterable[str]) -> dict[str, SourceFacts]:
@@ -95,7 +95,7 @@ class LakeView:
         wanted = pc.field("source_id").isin(pa.array(source_ids, pa.string()))
         wanted &= pc.field("outcome") != "rejected"
         rows = self._visible(paths.SOURCES, [*_FACT_COLUMNS, "source_id", "batch"], wanted)
-        seq = lookup(self._live.batches["batch"], self._live.batches["seq_min"], rows["batch"])
+        seq = lookup(self.live.batches["batch"], self.live.batches["seq_min"], rows["batch"])
         rows = rows.append_column("seq", seq).sort_by("seq").drop_columns(["batch", "seq"])
         return {
             row.pop("source_id"): SourceFacts(**row | {"notes": tuple(row["notes"])})
@@ -112,6 +112,18 @@ class LakeView:
             inputs.add_all(partition.modality, partition.granularity, hashes)
         return inputs
 
+    def vectors_of(self, space_key: str, input_hashes: Iterable[str]) -> dict[str, np.ndarray]:
+        """Complete vectors, float32 [dim], of contents, from whatever partition has them; unknown ones are left out."""
+        wanted = pc.field("input_hash").isin(pa.array(input_hashes, pa.string()))
+        rows = self._visible(paths.embeddings(space_key), ["input_hash", "vector", "batch"], wanted)
+        rows = rows.sort_by([("batch", "descending")])  # of repeats the first batch stays
+        return {
+            input_hash: vector.values.to_numpy()
+            for input_hash, vector in zip(
+                rows["input_hash"].to_pylist(), rows["vector"].combine_chunks(), strict=True
+            )
+        }
+
     def live_units(
         self, partition: Partition | None = None, columns: list[str] | None = None
     ) -> pa.Table:
@@ -122,7 +134,7 @@ class LakeView:
             columns: Which of the table's; None for all.
         """
         wanted = columns if columns is not None else paths.UNITS.schema.names
-        live = self._live.live_units
+        live = self.live.live_units
         where = pc.field("batch").isin(pc.unique(live["batch"]))
         where &= pc.field("source_id").isin(as_array(live["source_id"]))
         needed = list(dict.fromkeys([*wanted, "unit_id", "source_id", "batch"]))
@@ -158,7 +170,7 @@ class LakeView:
                 self._tables.dataset(paths.embeddings(space_key), table),
                 table,
                 hashes=units[input_column],
-                batches=as_array(self._live.batches["batch"]),
+                batches=as_array(self.live.batches["batch"]),
                 where=_in_partition(partition),
             )
         if not found.all():
@@ -173,15 +185,19 @@ class LakeView:
         are live, under whatever uri. Of a unit or its vector: while its source is live and was not cut anew since.
         """
         rows = self._visible(paths.REJECTS)
-        live, batches = self._live.live_units, self._live.batches
+        keys = [*paths.REJECTS.sort_by, "batch"]
+        return rows.filter(self.rejects_that_hold(rows)).sort_by([(k, "ascending") for k in keys])
+
+    def rejects_that_hold(self, rows: pa.Table) -> pa.Array:
+        """Mask of rows of the table; see :meth:`rejects`. Those of batches that are not complete do not hold."""
+        live, batches = self.live.live_units, self.live.batches
         cut_seq = lookup(live["source_id"], live["seq"], rows["source_id"])
         seq = lookup(batches["batch"], batches["seq_min"], rows["batch"])
         of_unit = pc.fill_null(pc.greater_equal(seq, cut_seq), fill_value=False)
-        of_path = is_latest(rows, "uri", self._live.paths)
+        of_path = is_latest(rows, "uri", self.live.paths)
         of_part = is_latest(rows, "source_id", live)
         holds = pc.if_else(pc.not_equal(rows["unit_id"], ""), of_unit, pc.or_(of_path, of_part))
-        keys = [*paths.REJECTS.sort_by, "batch"]
-        return rows.filter(holds).sort_by([(key, "ascending") for key in keys])
+        return pc.and_(holds, pc.is_valid(seq))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Live rows.
@@ -212,11 +228,22 @@ class LakeView:
         )
 
     @cached_property
-    def _live(self) -> Live:
-        return digest_completions(self._read(paths.COMPLETIONS))
+    def live(self) -> Live:
+        """The completions, digested."""
+        return digest_completions(self.completions())
+
+    def all_rows(
+        self, spec: TableSpec, columns: list[str], where: pc.Expression | None = None
+    ) -> pa.Table:
+        """Rows of a table whether they count or not: superseded ones and orphans too."""
+        return self._read(spec, columns, where)
+
+    def completions(self) -> pa.Table:
+        """All of them, superseded ones included."""
+        return self._read(paths.COMPLETIONS)
 
     def _paths(self) -> dict[str, KnownPath]:
-        live = self._live.paths
+        live = self.live.paths
         rows = self._visible(paths.SOURCES, _PATH_COLUMNS)
         rows = rows.filter(is_latest(rows, "uri", live))
         named = live.filter(pc.field("source_id") != "")["uri"]
@@ -249,7 +276,7 @@ class LakeView:
         self, spec: TableSpec, columns: list[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
         """Rows of complete batches, superseded ones included."""
-        complete = pc.field("batch").isin(as_array(self._live.batches["batch"]))
+        complete = pc.field("batch").isin(as_array(self.live.batches["batch"]))
         return self._read(spec, columns, complete if where is None else complete & where)
 
     def _read(

@@ -97,6 +97,10 @@ class EmbeddedInputs(MutableSet[Input]):
         modality, granularity, input_hash = value
         self._hashes.get((modality, granularity), set()).discard(input_hash)
 
+    def anywhere(self, input_hash: str) -> bool:
+        """Whether any partition has this content."""
+        return any(input_hash in hashes for hashes in self._hashes.values())
+
     def __contains__(self, value: object) -> bool:
         if not (isinstance(value, tuple) and len(value) == 3):
             return False

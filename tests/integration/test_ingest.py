@@ -1,82 +1,15 @@
 """The ingest loop with real stages, in this process: what lands in the lake, and what a second look costs."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flows import wiring
-from flows.ingest import Ingest
-from flows.listing import list_sources
-from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
-from flows.progress import ProgressWatcher
-from infra.inline_executor import InlineExecutor
-from infra.lake import Lake, LakeState
-from schemas.balance import Balance
-from schemas.config import Config, Engine, Limits
+from schemas.config import Limits
 from schemas.errors import ConfigError
+from schemas.partition import TABLE_ROW, TEXT_PARAGRAPH
+from tests.integration.mill import Mill
 
 pytestmark = pytest.mark.slow
-
-
-class Mill:
-    """A lake, and ingestion into it; `commit_rows` 1 makes every source a batch of its own."""
-
-    def __init__(self, folder: Path, commit_rows: int = 20_000) -> None:
-        self.corpus = folder / "corpus"
-        self.corpus.mkdir()
-        self.lake = Lake.open(str(folder / "lake"), create=True)
-        self.config = Config(engine=Engine(commit_rows=commit_rows))
-        self.runs = 0
-
-    def write(self, name: str, text: str) -> None:
-        (self.corpus / name).write_text(text)
-
-    def ingest(self) -> Balance:
-        return self.work(self.listed)
-
-    def retry(self, *names: str) -> Balance:
-        return self.work(lambda state: make_retry_plan(self.chosen(names), state))
-
-    def chosen(self, names: tuple[str, ...]) -> list:
-        return choose_rejects(self.lake.rejects().to_pylist(), names, ())
-
-    def listed(self, state: LakeState) -> Plan:
-        spaces = [space.key for space in wiring.contracts(self.config)]
-        return make_plan(list_sources([str(self.corpus)]), state, "fp", spaces)
-
-    def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
-        self.runs += 1
-        run_id = f"run{self.runs}"
-        spaces = wiring.contracts(self.config)
-        with (
-            self.lake.writer(run_id),
-            InlineExecutor().open(wiring.stage_specs(self.config)) as session,
-        ):
-            state = self.lake.state()
-            plan = planner(state)
-            work = Ingest(
-                self.lake,
-                session,
-                spaces=spaces,
-                fingerprint="fp",
-                run_id=run_id,
-                engine=self.config.engine,
-                watcher=ProgressWatcher(quiet=True),
-            )
-            balance = work.run(plan, state)
-        balance.check()
-        return balance
-
-    def live(self) -> dict[str, list[str]]:
-        """Text of the live passages by path."""
-        names = {k.source_id: k.path for k in self.lake.state().paths.values() if k.source_id}
-        rows = self.lake.live_units(columns=["source_id", "granularity", "text"]).to_pylist()
-        found: dict[str, list[str]] = {}
-        for row in rows:
-            if row["granularity"] == "paragraph":
-                found.setdefault(names[row["source_id"]], []).append(row["text"])
-        return found
 
 
 @pytest.fixture(params=[1, 20_000], ids=["a batch a source", "one batch"])
@@ -119,6 +52,21 @@ def test_text_that_was_embedded_before_is_not_embedded_again(mill: Mill):
     assert again.indexed == 1
     assert again.reused == {"text/document @ minilm": 1, "text/paragraph @ minilm": 1}
     assert again.vectors == {}
+
+
+def test_text_that_was_embedded_for_another_partition_is_not_embedded_again(mill: Mill):
+    mill.write("a.csv", "name\nGrist\n")
+    mill.ingest()
+    (row,) = mill.lake.live_units(TABLE_ROW, ["text"])["text"].to_pylist()
+    mill.write("b.txt", row)
+    again = mill.ingest()
+    assert again.indexed == 1
+    assert again.reused == {"text/document @ minilm": 1, "text/paragraph @ minilm": 1}
+    assert again.vectors == {}
+    space = mill.lake.space_keys()[-1]
+    one = mill.lake.live_vectors(space, TABLE_ROW, "text_hash")[1]
+    other = mill.lake.live_vectors(space, TEXT_PARAGRAPH, "text_hash")[1]
+    assert one.tolist() == other.tolist()
 
 
 def test_rejects_hold_until_the_file_is_good(mill: Mill):

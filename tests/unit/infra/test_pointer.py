@@ -60,6 +60,8 @@ def test_a_snapshot_without_manifest_is_refused(blobs):
     publish(blobs, "a", "b")
     blobs.delete("snapshots/a/manifest.json")
     with pytest.raises(IntegrityError, match="snapshots/a/manifest"):
+        pointer.rollback(blobs, "a")
+    with pytest.raises(LakeError, match="nothing to roll back to"):
         pointer.rollback(blobs)
     assert pointer.current(blobs) == "b"
 

@@ -39,6 +39,7 @@ from infra.faults import Fault, FaultStage
 from infra.ray_executor import RayExecutor
 from schemas.engine import Resources, StageSpec
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 executor = RayExecutor(cpus=2, object_store_bytes=100 << 20)
 before = signal.getsignal(signal.SIGTERM)
 starter = threading.Thread(target=executor.__enter__)  # Ray must not die with the thread that asked for it

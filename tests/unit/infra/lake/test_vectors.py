@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from infra.blobs import open_blobs
 from infra.lake import paths
 from infra.lake.align import align
-from infra.lake.delta import ROWS_PER_FILE, DeltaTables
+from infra.lake.delta import DeltaTables
+from infra.lake.files import ROWS_PER_FILE
 from infra.lake.vectors import gather_vectors
 from schemas.errors import IntegrityError
 from schemas.tables import COMPLETIONS, EMBEDDINGS

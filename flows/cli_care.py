@@ -1,0 +1,139 @@
+"""The commands that look after a lake. Thin, as those of flows/cli.py."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.options import (
+    EXIT_FAILED,
+    AsJson,
+    ConfigFile,
+    LakeUrl,
+    Wait,
+    Workers,
+    give,
+    make_config,
+)
+
+
+def retry(
+    lake: LakeUrl,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH...]", help="As gristmill rejects shows them; * and ? match."),
+    ] = None,
+    code: Annotated[
+        list[str] | None, typer.Option(help="Every reject with this code, e.g. timeout.")
+    ] = None,
+    config: ConfigFile = None,
+    workers: Workers = 0,
+    wait: Wait = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read rejected files again: the named ones, or else those that may come good by themselves."""
+    from flows import flows
+    from flows.show import show_balance
+
+    balance = flows.retry(lake, make_config(config, workers, wait), names or [], code or [])
+    give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
+
+
+def snapshots(
+    lake: LakeUrl,
+    protect: Annotated[
+        str, typer.Option("--protect", metavar="ID", help="Keep this one through all maintenance.")
+    ] = "",
+    unprotect: Annotated[str, typer.Option("--unprotect", metavar="ID", help="No longer.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the snapshots of a lake; the current one and protected ones are marked."""
+    from flows.show import show_snapshots
+    from flows.snapshots import list_snapshots, protect_snapshot
+
+    if protect:
+        protect_snapshot(lake, protect, protect=True)
+    if unprotect:
+        protect_snapshot(lake, unprotect, protect=False)
+    rows = list_snapshots(lake)
+    give(as_json, {"snapshots": rows}, lambda: show_snapshots(rows))
+
+
+def forget(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH|SOURCE_ID...", help="As search shows them; * and ? match."),
+    ],
+    lake: LakeUrl,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove every trace now, and search for what is left.")
+    ] = False,
+    even_protected: Annotated[
+        bool, typer.Option("--even-protected", help="Drop protected snapshots that hold it.")
+    ] = False,
+    config: ConfigFile = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hide sources from the next snapshot; with --purge remove every trace of them."""
+    from flows import flows
+    from flows.show import show_forgotten
+
+    chosen = make_config(config, 0, wait)
+    proof = flows.forget(lake, names, chosen, purged=purge, even_protected=even_protected)
+    give(as_json, proof.as_dict(), lambda: show_forgotten(proof))
+
+
+def gc(
+    lake: LakeUrl,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", min=1, help="Published snapshots to keep.  [default: 10]"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go; change nothing.")
+    ] = False,
+    config: ConfigFile = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+) -> None:
+    """Expire old snapshots, delete what nothing needs any more, compact the tables."""
+    from flows import flows
+    from flows.show import show_collected
+
+    chosen = make_config(config, 0, wait, keep_snapshots=keep)
+    found = flows.gc(lake, chosen, dry_run=dry_run)
+    give(as_json, found.as_dict(), lambda: show_collected(found))
+
+
+def verify(
+    lake: LakeUrl,
+    snapshot: Annotated[str, typer.Argument(help="Snapshot id; default: the current one.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check a snapshot again from its bytes: checksums, counts, recall."""
+    from flows.show import show_verified
+    from flows.snapshots import verify_snapshot
+
+    found = verify_snapshot(lake, snapshot)
+    give(as_json, found, lambda: show_verified(found))
+    if not found["ok"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed, which models, GPU and ffmpeg; what is missing and how to get it."""
+    from flows.doctor import examine
+    from flows.show import show_doctor
+
+    found = examine()
+    give(as_json, {"checks": found}, lambda: show_doctor(found))
+    if any(check["needed"] and not check["ok"] for check in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add them to the command line."""
+    for command in (retry, snapshots, forget, gc, verify, doctor):
+        app.command()(command)

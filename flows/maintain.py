@@ -1,0 +1,129 @@
+"""Maintenance: what no kept snapshot, no live row and no run needs any more goes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from flows import wiring
+from flows.build import manifest_key, read_manifest
+from flows.snapshots import protect_key
+from infra import pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from infra.lake.sweep import TableSweep
+    from schemas.blobs import BlobStore
+    from schemas.config import Config
+    from schemas.manifest import Manifest
+
+_FOLDERS = ("segments", "snapshots/files")  # of immutable blobs that manifests name
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What maintenance did, or would do.
+
+    Attributes:
+        dry_run: Nothing was changed.
+        kept: Snapshots that stay.
+        expired: Snapshots that go.
+        blobs: Files of segments and snapshots that no kept snapshot names.
+        tables: What became of each table.
+        table_files: Data files that the tables as of now do not need.
+    """
+
+    dry_run: bool
+    kept: tuple[str, ...]
+    expired: tuple[str, ...]
+    blobs: int
+    tables: tuple[TableSweep, ...]
+    table_files: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def collect(
+    lake_url: str, config: Config, run_id: str, *, dry_run: bool, note: Callable[[str], None]
+) -> Collected:
+    """Expire snapshots, delete what they alone needed, sweep and compact the tables.
+
+    A run that is active is waited for, since it may need what no manifest names yet.
+
+    Raises:
+        ConflictError: Another run did not end in time.
+        LakeError: The lake is damaged; nothing that may be needed was deleted.
+    """
+    lake = wiring.open_lake(lake_url)
+    with lake.writer(
+        run_id, wait_s=config.runs.wait_s, on_wait=lambda who: note(f"waiting for {who}")
+    ):
+        kept, expired = _share_out(lake.blobs, config.runs.keep_snapshots)
+        if not dry_run:
+            kept, expired = _expire(lake.blobs, kept, expired)
+        blobs = unneeded(lake.blobs, kept)
+        sweeper = lake.sweeper()
+        tables = tuple(sweeper.sweep(spec, dry_run=dry_run) for spec in sweeper.specs())
+        files = sweeper.vacuum(dry_run=dry_run)
+        if not dry_run:
+            for key in blobs:
+                lake.blobs.delete(key)
+    return Collected(
+        dry_run,
+        tuple(m.snapshot_id for m in kept),
+        tuple(m.snapshot_id for m in expired),
+        len(blobs),
+        tables,
+        files,
+    )
+
+
+def _share_out(blobs: BlobStore, keep: int) -> tuple[list[Manifest], list[Manifest]]:
+    """Snapshots to keep and to expire.
+
+    Kept are the `keep` that were published last, the current one, the protected ones, and those built after the
+    current one, which may be published yet.
+    """
+    entries = pointer.history(blobs)
+    published = list(dict.fromkeys(entry.snapshot_id for entry in reversed(entries)))
+    keys = set(blobs.list("snapshots"))
+    ids = sorted(key.split("/")[1] for key in keys if key.endswith("/manifest.json"))
+    manifests = {snapshot_id: read_manifest(blobs, snapshot_id) for snapshot_id in ids}
+    current = manifests.get(published[0]) if published else None
+    newest = current.created_at if current else ""
+    kept: list[Manifest] = []
+    expired: list[Manifest] = []
+    for snapshot_id, manifest in manifests.items():
+        stays = (
+            snapshot_id in published[:keep]
+            or protect_key(snapshot_id) in keys
+            or (snapshot_id not in published and manifest.created_at >= newest)
+        )
+        (kept if stays else expired).append(manifest)
+    return kept, expired
+
+
+def _expire(
+    blobs: BlobStore, kept: list[Manifest], expired: list[Manifest]
+) -> tuple[list[Manifest], list[Manifest]]:
+    """Delete the manifests of the expired ones; one that became current meanwhile comes back.
+
+    A rollback looks after its move whether the manifest still is there, this looks after the deletion where the pointer
+    is: of the two that run at once, at least one sees the other.
+    """
+    for manifest in expired:
+        blobs.delete(manifest_key(manifest.snapshot_id))
+    current = pointer.current(blobs)
+    saved = [manifest for manifest in expired if manifest.snapshot_id == current]
+    for manifest in saved:
+        blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
+    return [*kept, *saved], [manifest for manifest in expired if manifest not in saved]
+
+
+def unneeded(blobs: BlobStore, kept: Iterable[Manifest]) -> list[str]:
+    """Keys of segments and snapshot files that no kept manifest names."""
+    needed = {ref.key for manifest in kept for ref in manifest.files()}
+    return [key for folder in _FOLDERS for key in blobs.list(folder) if key not in needed]

@@ -1,0 +1,107 @@
+"""A lake and ingestion into it, with real stages, in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flows import wiring
+from flows.build import SnapshotBuilder, read_manifest
+from flows.forget import Proof, check_unprotected, find_target, hide, purge
+from flows.ingest import Ingest
+from flows.listing import list_sources
+from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
+from flows.progress import ProgressWatcher
+from infra import pointer
+from infra.inline_executor import InlineExecutor
+from infra.lake import Lake, LakeState
+from schemas.balance import Balance
+from schemas.config import Config, Engine
+from schemas.manifest import Manifest
+from schemas.partition import ALL_PARTITIONS
+
+
+class Mill:
+    """A lake, and ingestion into it; `commit_rows` 1 makes every source a batch of its own."""
+
+    def __init__(self, folder: Path, commit_rows: int = 20_000) -> None:
+        self.corpus = folder / "corpus"
+        self.corpus.mkdir()
+        self.lake = Lake.open(str(folder / "lake"), create=True)
+        self.config = Config(engine=Engine(commit_rows=commit_rows))
+        self.runs = 0
+
+    def write(self, name: str, text: str) -> None:
+        (self.corpus / name).write_text(text)
+
+    def ingest(self) -> Balance:
+        return self.work(self.listed)
+
+    def retry(self, *names: str) -> Balance:
+        return self.work(lambda state: make_retry_plan(self.chosen(names), state))
+
+    def chosen(self, names: tuple[str, ...]) -> list:
+        return choose_rejects(self.lake.rejects().to_pylist(), names, ())
+
+    def listed(self, state: LakeState) -> Plan:
+        spaces = [space.key for space in wiring.contracts(self.config)]
+        return make_plan(list_sources([str(self.corpus)]), state, "fp", spaces)
+
+    def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
+        self.runs += 1
+        run_id = f"run{self.runs}"
+        spaces = wiring.contracts(self.config)
+        with (
+            self.lake.writer(run_id),
+            InlineExecutor().open(wiring.stage_specs(self.config)) as session,
+        ):
+            state = self.lake.state()
+            plan = planner(state)
+            work = Ingest(
+                self.lake,
+                session,
+                spaces=spaces,
+                fingerprint="fp",
+                run_id=run_id,
+                engine=self.config.engine,
+                watcher=ProgressWatcher(quiet=True),
+            )
+            balance = work.run(plan, state)
+        balance.check()
+        return balance
+
+    def publish(self) -> Manifest:
+        self.runs += 1
+        run_id, blobs = f"run{self.runs}", self.lake.blobs
+        spaces = wiring.contracts(self.config)
+        current = pointer.current(blobs)
+        with (
+            self.lake.writer(run_id),
+            InlineExecutor().open(wiring.stage_specs(self.config)) as session,
+        ):
+            previous = read_manifest(blobs, current) if current else None
+            builder = SnapshotBuilder(self.lake, session, self.config.indexing, previous)
+            built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
+            manifest = builder.finish(run_id, spaces, [entry for entry in built if entry])
+        pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
+        return manifest
+
+    def forget(self, *names: str) -> Proof:
+        """As `gristmill forget --purge`, on the inline executor."""
+        target = find_target(self.lake.view(), names)
+        check_unprotected(self.lake.blobs, target)
+        self.runs += 1
+        run_id = f"run{self.runs}"
+        with self.lake.writer(run_id):
+            hide(self.lake, target, run_id)
+        manifest = self.publish() if self.lake.counts()["units"] else None
+        with self.lake.writer(f"{run_id}-purge"):
+            return purge(self.lake, target, manifest.snapshot_id if manifest else None)
+
+    def live(self) -> dict[str, list[str]]:
+        """Text of the live passages by path."""
+        names = {k.source_id: k.path for k in self.lake.state().paths.values() if k.source_id}
+        rows = self.lake.live_units(columns=["source_id", "granularity", "text"]).to_pylist()
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            if row["granularity"] == "paragraph":
+                found.setdefault(names[row["source_id"]], []).append(row["text"])
+        return found
