@@ -15,7 +15,7 @@ else
 LAKE ?= .gristmill/lake
 endif
 
-.PHONY: help run setup test test-fast test-slow check format bench clean
+.PHONY: help run setup test test-fast test-slow chaos check format bench clean
 
 help:  ## list the targets
 	@echo "make TARGET:"
@@ -49,7 +49,10 @@ test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
 	@$(BIN)/python -m pytest -q -m "not slow and not ray and not chaos and not gpu"
 
 test-slow: $(SETUP) $(PHOTOS)
-	@$(BIN)/python -m pytest -q -m "slow or ray or chaos or gpu"
+	@$(BIN)/python -m pytest -q -m "(slow or ray or chaos or gpu) and not long"
+
+chaos: $(SETUP)  ## kill at every write of a run, gc and forget; four ingests at once, 50 rounds (hours)
+	@GRISTMILL_CHAOS_POINTS=all $(BIN)/python -m pytest -q -m chaos tests/chaos
 
 check: $(SETUP)  ## format, lint, types, layers, size limits
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import wiring
 from flows.build import SnapshotBuilder, read_manifest
-from flows.forget import Proof, Target, check_proof, check_unprotected, find_target, hide, purge
+from flows.forget import Proof, Target, begin, check_proof, find_target, hide, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import check_sources, list_sources
 from flows.maintain import Collected, collect
@@ -165,15 +165,14 @@ def forget(
         IntegrityError: A trace was found after all.
     """
     lake = wiring.open_lake(lake_url)
-    target = find_target(lake.view(), names)
-    if purged and not even_protected:
-        check_unprotected(lake.blobs, target)
     if purged:
+        target = prepare(lake, names, even_protected=even_protected)
         proof, _ = in_surroundings(
             "forget", lake_url, config, quiet, lambda around: forget_flow(around, target)
         )
         check_proof(proof)
         return proof
+    target = find_target(lake.view(), names)
     run_id = new_run_id()
     with lake.writer(run_id, wait_s=config.runs.wait_s):
         hide(lake, target, run_id)
@@ -221,7 +220,7 @@ def gc_flow(lake_url: str, config: Config, watcher: ProgressWatcher, *, dry_run:
 @flow(name="gristmill-forget", validate_parameters=False)
 def forget_flow(around: Surroundings, target: Target) -> Proof:
     """Hide, publish what remains, purge, search."""
-    hide(around.lake, target, around.run_id)
+    begin(around.lake, target, around.run_id)
     manifest = None
     if around.lake.counts()["units"]:
         manifest = snapshot_task(around, index_all(around))

@@ -31,6 +31,8 @@ _MIN_TEXT_CHARS: Final = 16  # shorter texts stand elsewhere by chance
 _PROBE_BYTES: Final = 64
 _START_BYTES: Final = 24  # what statistics of a file would show of a text
 _REPORTS: Final = "reports"
+_BEGUN: Final = "forget"  # folder of what purges that are under way have to forget
+_FIELDS: Final = ("uris", "paths", "source_ids", "elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,48 @@ def find_target(view: LakeView, names: Sequence[str]) -> Target:
     )
 
 
+def prepare(lake: Lake, names: Sequence[str], *, even_protected: bool) -> Target:
+    """What a purge has to forget: these names, and whatever an earlier one was killed over.
+
+    Raises:
+        ConfigError: A name matches nothing, or a protected snapshot holds what is to be forgotten.
+    """
+    begun = [Target(**json.loads(lake.blobs.get(key))) for key in lake.blobs.list(_BEGUN)]
+    known = [
+        find_target(lake.view(), [name]) for name in names if not begun or _is_known(lake, name)
+    ]
+    parts = [*known, *begun]
+    target = Target(
+        *(
+            tuple(sorted({value for part in parts for value in getattr(part, name)}))
+            for name in _FIELDS
+        )
+    )
+    if not even_protected:
+        _check_unprotected(lake.blobs, target)
+    return target
+
+
+def begin(lake: Lake, target: Target, run_id: str) -> None:
+    """Note down what is to be forgotten, so that a purge that is killed can be finished, and hide it."""
+    key = f"{_BEGUN}/{run_id}.json"
+    lake.blobs.put(key, json.dumps(asdict(target)).encode())
+    hide(lake, target, run_id)
+
+
+def has_begun(blobs: BlobStore) -> bool:
+    """Whether a purge was killed and is to be finished."""
+    return bool(blobs.list(_BEGUN))
+
+
+def _is_known(lake: Lake, name: str) -> bool:
+    try:
+        find_target(lake.view(), [name])
+    except ConfigError:
+        return False
+    return True
+
+
 def hide(lake: Lake, target: Target, run_id: str) -> None:
     """Commit that the names are gone: invisible to the next snapshot."""
     rows = BatchRows(f"{run_id}-000000", run_id, "")
@@ -130,7 +174,7 @@ def snapshots_with(blobs: BlobStore, target: Target) -> list[Manifest]:
     return [manifest for manifest in manifests if _knows(blobs, manifest, target)]
 
 
-def check_unprotected(blobs: BlobStore, target: Target) -> None:
+def _check_unprotected(blobs: BlobStore, target: Target) -> None:
     """Refuse while a protected snapshot needs it.
 
     Raises:
@@ -177,6 +221,8 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
         if swept.dropped_rows:
             proof.dropped_rows[swept.table] = swept.dropped_rows
     sweeper.drop_history()
+    for key in lake.blobs.list(_BEGUN):
+        lake.blobs.delete(key)
     _search(lake.blobs, needles, proof)
     return proof
 

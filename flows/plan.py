@@ -183,7 +183,7 @@ def check_gone(plan: Plan, listing: Listing, state: LakeState, max_share: float)
     """
     gone = set(plan.gone)
     for root in listing.roots:
-        known = [uri for uri, path in state.paths.items() if path.root == root]
+        known = [uri for uri in state.paths if uri.startswith(f"{root}/")]
         lost = sum(uri in gone for uri in known)
         few = lost <= _FEW_GONE and lost < len(known)
         if lost > max_share * len(known) and not few:
@@ -213,9 +213,11 @@ def _was_unreadable(known: KnownPath | None) -> bool:
 
 def _settle_missing(listing: Listing, state: LakeState, plan: Plan) -> None:
     listed = {f.uri for f in listing.files} | {f.uri for f, _ in listing.unreadable}
+    # Below a listed folder, whichever folder it was found under before: sources may overlap.
+    inside = tuple(f"{root}/" for root in listing.roots)
     blocked = tuple(f"{uri}/" for uri in listing.blocked)
-    for uri, known in sorted(state.paths.items()):
-        if known.root not in listing.roots or uri in listed:
+    for uri in sorted(state.paths):
+        if uri in listed or not uri.startswith(inside):
             continue
         if uri.startswith(blocked):
             plan.unseen += 1

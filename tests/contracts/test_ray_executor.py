@@ -177,7 +177,9 @@ def test_an_actor_too_big_for_the_machine_is_refused(ray_executor):
 
 def test_a_pool_that_finds_no_place_is_named(ray_executor):
     assert ray_executor is not None  # it keeps Ray running; the next one only joins in
-    impatient = RayExecutor(schedule_timeout_s=3)
+    impatient = RayExecutor(
+        schedule_timeout_s=10
+    )  # enough for the first to be placed on a busy machine
     two = Resources(cpus=2)
     with impatient.open([spec("first", resources=two), spec("second", resources=two)]) as session:
         session.submit("first", "a", Fault("hang"))

@@ -1,15 +1,16 @@
-"""A lake and ingestion into it, with real stages, in this process."""
+"""A lake, and what the flows do to it, with real stages, in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from flows import wiring
 from flows.build import SnapshotBuilder, read_manifest
-from flows.forget import Proof, check_unprotected, find_target, hide, purge
+from flows.forget import Proof, begin, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import list_sources
 from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
 from flows.progress import ProgressWatcher
+from flows.surroundings import new_run_id
 from infra import pointer
 from infra.inline_executor import InlineExecutor
 from infra.lake import Lake, LakeState
@@ -24,10 +25,10 @@ class Mill:
 
     def __init__(self, folder: Path, commit_rows: int = 20_000) -> None:
         self.corpus = folder / "corpus"
-        self.corpus.mkdir()
+        self.corpus.mkdir(exist_ok=True)
+        self.sources = [str(self.corpus)]
         self.lake = Lake.open(str(folder / "lake"), create=True)
         self.config = Config(engine=Engine(commit_rows=commit_rows))
-        self.runs = 0
 
     def write(self, name: str, text: str) -> None:
         (self.corpus / name).write_text(text)
@@ -43,14 +44,13 @@ class Mill:
 
     def listed(self, state: LakeState) -> Plan:
         spaces = [space.key for space in wiring.contracts(self.config)]
-        return make_plan(list_sources([str(self.corpus)]), state, "fp", spaces)
+        return make_plan(list_sources(self.sources), state, "fp", spaces)
 
     def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
-        self.runs += 1
-        run_id = f"run{self.runs}"
+        run_id = new_run_id()
         spaces = wiring.contracts(self.config)
         with (
-            self.lake.writer(run_id),
+            self.lake.writer(run_id, wait_s=600),
             InlineExecutor().open(wiring.stage_specs(self.config)) as session,
         ):
             state = self.lake.state()
@@ -69,8 +69,7 @@ class Mill:
         return balance
 
     def publish(self) -> Manifest:
-        self.runs += 1
-        run_id, blobs = f"run{self.runs}", self.lake.blobs
+        run_id, blobs = new_run_id(), self.lake.blobs
         spaces = wiring.contracts(self.config)
         current = pointer.current(blobs)
         with (
@@ -86,12 +85,10 @@ class Mill:
 
     def forget(self, *names: str) -> Proof:
         """As `gristmill forget --purge`, on the inline executor."""
-        target = find_target(self.lake.view(), names)
-        check_unprotected(self.lake.blobs, target)
-        self.runs += 1
-        run_id = f"run{self.runs}"
+        target = prepare(self.lake, names, even_protected=False)
+        run_id = new_run_id()
         with self.lake.writer(run_id):
-            hide(self.lake, target, run_id)
+            begin(self.lake, target, run_id)
         manifest = self.publish() if self.lake.counts()["units"] else None
         with self.lake.writer(f"{run_id}-purge"):
             return purge(self.lake, target, manifest.snapshot_id if manifest else None)

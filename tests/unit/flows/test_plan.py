@@ -231,3 +231,13 @@ def test_what_was_unreadable_before_is_not_said_again(tmp_path: Path):
     plan = make_plan(listing, LakeState(paths={link.uri: known}), "fp", SPACES)
     assert [(f.path, code) for f, code in plan.known_rejects] == [("loop", "unreadable")]
     assert plan.unreadable == []
+
+
+def test_a_file_is_gone_whichever_overlapping_source_misses_it(tmp_path: Path):
+    (tmp_path / "sub").mkdir()
+    for name in ("sub/a.txt", "sub/b.txt", "c.txt"):
+        (tmp_path / name).write_text(name)
+    found_under_sub, found_under_all = known_state(tmp_path / "sub"), known_state(tmp_path)
+    (tmp_path / "sub" / "a.txt").unlink()
+    for state, listed in ((found_under_sub, tmp_path), (found_under_all, tmp_path / "sub")):
+        assert [uri.rpartition("/")[2] for uri in plan_of(listed, state).gone] == ["a.txt"]
