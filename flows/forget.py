@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from flows.build import manifest_key, read_manifest
 from flows.maintain import unneeded
+from flows.report import escaped
 from flows.rows import BatchRows
 from flows.snapshots import protect_key
 from infra.lake import paths
@@ -97,7 +97,7 @@ def find_target(view: LakeView, names: Sequence[str]) -> Target:
     live = {uri: path.source_id for uri, path in view.state().paths.items()}
     chosen: set[tuple[str, str, str]] = set()
     for name in names:
-        found = {row for row in known if name in (row[0], row[2]) or fnmatchcase(row[1], name)}
+        found = {row for row in known if name in row or fnmatchcase(row[1], name)}
         if not found:
             raise ConfigError(f"the lake knows nothing called {name}: gristmill status, or rejects")
         chosen |= found
@@ -256,7 +256,7 @@ def _knows(blobs: BlobStore, manifest: Manifest, target: Target) -> bool:
 
 def _reports_about(blobs: BlobStore, target: Target) -> list[str]:
     """Reports of runs that name a path."""
-    named = [html.escape(path).encode() for path in target.paths]
+    named = [escaped(path).encode() for path in target.paths]
     return [key for key in blobs.list(_REPORTS) if any(name in blobs.get(key) for name in named)]
 
 

@@ -161,7 +161,7 @@ def choose_rejects(
 
 
 def _is_named(row: Mapping[str, Any], name: str) -> bool:
-    return name in (row["uri"], row["source_id"]) or fnmatchcase(row["path"], name)
+    return name in (row["path"], row["uri"], row["source_id"]) or fnmatchcase(row["path"], name)
 
 
 def _has_code(row: Mapping[str, Any], code: str) -> bool:

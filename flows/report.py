@@ -62,6 +62,14 @@ def render(
     )
 
 
+def escaped(text: str) -> str:
+    """A text as it stands in the page."""
+    import jinja2
+
+    page: str = jinja2.Template("{{ text }}", autoescape=True).render(text=text)
+    return page
+
+
 def _outcomes(balance: Balance) -> list[tuple[str, int, float]]:
     """(name, files, share in percent) of every outcome that occurred."""
     counts = {

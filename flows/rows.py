@@ -14,6 +14,8 @@ from schemas.source import SourceFile
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from infra.lake import KnownPath
@@ -81,9 +83,13 @@ class BatchRows:
     def add_units(self, milled: Milled, spaces: list[str]) -> None:
         """The units of a source, complete in these spaces."""
         self.units.extend(self._unit_row(unit) for unit in milled.units)
-        self._complete("units", source_id=milled.source_id, fingerprint=self.fingerprint)
+        self.add_complete(milled.source_id, spaces)
+
+    def add_complete(self, source_id: str, spaces: Iterable[str]) -> None:
+        """All units of the source are in this batch, and their vectors in these spaces are there."""
+        self._complete("units", source_id=source_id, fingerprint=self.fingerprint)
         for space in spaces:
-            self._complete("space", source_id=milled.source_id, fingerprint=space)
+            self._complete("space", source_id=source_id, fingerprint=space)
 
     def add_vector(
         self, space: str, partition: Partition, input_hash: str, vector: np.ndarray

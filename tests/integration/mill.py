@@ -1,6 +1,7 @@
 """A lake, and what the flows do to it, with real stages, in this process."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from flows import wiring
@@ -16,8 +17,15 @@ from infra.inline_executor import InlineExecutor
 from infra.lake import Lake, LakeState
 from schemas.balance import Balance
 from schemas.config import Config, Engine
+from schemas.engine import Session
 from schemas.manifest import Manifest
 from schemas.partition import ALL_PARTITIONS
+
+
+@cache
+def session_of(config: Config) -> Session:
+    """Running stages; loading their models takes longer than most of what is done with them here."""
+    return InlineExecutor().open(wiring.stage_specs(config))
 
 
 class Mill:
@@ -49,10 +57,8 @@ class Mill:
     def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
         run_id = new_run_id()
         spaces = wiring.contracts(self.config)
-        with (
-            self.lake.writer(run_id, wait_s=600),
-            InlineExecutor().open(wiring.stage_specs(self.config)) as session,
-        ):
+        session = session_of(self.config)
+        with self.lake.writer(run_id, wait_s=600):
             state = self.lake.state()
             plan = planner(state)
             work = Ingest(
@@ -72,10 +78,8 @@ class Mill:
         run_id, blobs = new_run_id(), self.lake.blobs
         spaces = wiring.contracts(self.config)
         current = pointer.current(blobs)
-        with (
-            self.lake.writer(run_id),
-            InlineExecutor().open(wiring.stage_specs(self.config)) as session,
-        ):
+        session = session_of(self.config)
+        with self.lake.writer(run_id):
             previous = read_manifest(blobs, current) if current else None
             builder = SnapshotBuilder(self.lake, session, self.config.indexing, previous)
             built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]

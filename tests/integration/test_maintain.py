@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows import flows, snapshots
+from flows.report import write_report
 from infra import pointer
 from schemas.config import Config, Runs
 from schemas.errors import ConfigError, IntegrityError, LakeError
@@ -184,6 +185,18 @@ def test_what_is_purged_is_in_no_byte_of_the_lake(mill: Mill):
     assert mill.ingest().unchanged == 1
     mill.write("secret.txt", PRIVATE)  # nobody remembers it
     assert mill.ingest().indexed == 1
+
+
+def test_reports_that_name_it_go_too(mill: Mill):
+    odd = 'the miller\'s <["private"]> letter.txt'
+    mill.write(odd, "")
+    mill.write("stays.txt", SHARED)
+    balance = mill.ingest()
+    rejects = mill.lake.rejects().to_pylist()
+    write_report(mill.lake.blobs, "run1", balance, None, rejects)
+    write_report(mill.lake.blobs, "run2", balance, None, [])
+    assert mill.forget(odd).found == []
+    assert mill.lake.blobs.list("reports") == ["reports/run2.html"]
 
 
 def test_the_proof_finds_what_is_left(mill: Mill):
