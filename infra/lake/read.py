@@ -93,8 +93,10 @@ class LakeView:
     def facts(self, source_ids: Iterable[str]) -> dict[str, SourceFacts]:
         """What the latest complete rows say of contents, live or not; those never decoded are left out."""
         wanted = pc.field("source_id").isin(pa.array(source_ids, pa.string()))
-        wanted &= pc.field("outcome") != "rejected"
-        rows = self._visible(paths.SOURCES, [*_FACT_COLUMNS, "source_id", "batch"], wanted)
+        rows = self._visible(
+            paths.SOURCES, [*_FACT_COLUMNS, "source_id", "batch", "outcome"], wanted
+        )
+        rows = rows.filter(pc.field("outcome") != "rejected").drop_columns("outcome")
         seq = lookup(self.live.batches["batch"], self.live.batches["seq_min"], rows["batch"])
         rows = rows.append_column("seq", seq).sort_by("seq").drop_columns(["batch", "seq"])
         return {
