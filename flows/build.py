@@ -276,3 +276,14 @@ def read_manifest(blobs: BlobStore, snapshot_id: str) -> Manifest:
         ) from error
     except GristmillError as error:
         raise LakeError(f"there is no snapshot {snapshot_id}: {error}") from error
+
+
+def read_manifests(blobs: BlobStore) -> list[Manifest]:
+    """Those of every snapshot there is, oldest first.
+
+    Raises:
+        LakeError: One cannot be read.
+    """
+    ids = {key.split("/")[1] for key in blobs.list("snapshots") if key.endswith("/manifest.json")}
+    manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
+    return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.snapshot_id))

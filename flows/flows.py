@@ -6,7 +6,7 @@ Nothing here retries: the executor retries an item, the committer retries a conf
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import SpaceContract
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)

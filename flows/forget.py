@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.build import manifest_key, read_manifest
+from flows.build import manifest_key, read_manifests
 from flows.maintain import unneeded
 from flows.report import escaped
 from flows.rows import BatchRows
@@ -86,11 +86,11 @@ class Proof:
         return asdict(self)
 
 
-def find_target(view: LakeView, names: Sequence[str]) -> Target:
+def find_target(view: LakeView, names: Sequence[str], *, strict: bool = True) -> Target:
     """Resolve names: paths (``*`` and ``?`` match), uris or source_ids, of the past too.
 
     Raises:
-        ConfigError: A name matches nothing.
+        ConfigError: A name matches nothing, and `strict`.
     """
     rows = view.all_rows(paths.SOURCES, ["uri", "path", "source_id"]).to_pylist()
     known = {(row["uri"], row["path"], row["source_id"]) for row in rows}
@@ -98,7 +98,7 @@ def find_target(view: LakeView, names: Sequence[str]) -> Target:
     chosen: set[tuple[str, str, str]] = set()
     for name in names:
         found = {row for row in known if name in row or fnmatchcase(row[1], name)}
-        if not found:
+        if strict and not found:
             raise ConfigError(f"the lake knows nothing called {name}: gristmill status, or rejects")
         chosen |= found
     uris = {uri for uri, _, _ in chosen}
@@ -121,16 +121,10 @@ def prepare(lake: Lake, names: Sequence[str], *, even_protected: bool) -> Target
         ConfigError: A name matches nothing, or a protected snapshot holds what is to be forgotten.
     """
     begun = [Target(**json.loads(lake.blobs.get(key))) for key in lake.blobs.list(_BEGUN)]
-    known = [
-        find_target(lake.view(), [name]) for name in names if not begun or _is_known(lake, name)
-    ]
-    parts = [*known, *begun]
-    target = Target(
-        *(
-            tuple(sorted({value for part in parts for value in getattr(part, name)}))
-            for name in _FIELDS
-        )
-    )
+    parts = [find_target(lake.view(), names, strict=not begun), *begun]
+    together = {name: {v for part in parts for v in getattr(part, name)} for name in _FIELDS}
+    together["elsewhere"] -= together["uris"]
+    target = Target(**{name: tuple(sorted(values)) for name, values in together.items()})
     if not even_protected:
         _check_unprotected(lake.blobs, target)
     return target
@@ -148,14 +142,6 @@ def has_begun(blobs: BlobStore) -> bool:
     return bool(blobs.list(_BEGUN))
 
 
-def _is_known(lake: Lake, name: str) -> bool:
-    try:
-        find_target(lake.view(), [name])
-    except ConfigError:
-        return False
-    return True
-
-
 def hide(lake: Lake, target: Target, run_id: str) -> None:
     """Commit that the names are gone: invisible to the next snapshot."""
     rows = BatchRows(f"{run_id}-000000", run_id, "")
@@ -169,9 +155,7 @@ def hide(lake: Lake, target: Target, run_id: str) -> None:
 
 def snapshots_with(blobs: BlobStore, target: Target) -> list[Manifest]:
     """Kept snapshots that know any of it."""
-    ids = sorted(k.split("/")[1] for k in blobs.list("snapshots") if k.endswith("/manifest.json"))
-    manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
-    return [manifest for manifest in manifests if _knows(blobs, manifest, target)]
+    return [m for m in read_manifests(blobs) if _knows(blobs, m, target)]
 
 
 def _check_unprotected(blobs: BlobStore, target: Target) -> None:
@@ -210,8 +194,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
     if snapshot_id is None:
         for key in lake.blobs.list("pointer"):  # it points at nothing that is left
             lake.blobs.delete(key)
-    left = [read_manifest(lake.blobs, s) for s in _snapshot_ids(lake.blobs)]
-    keys = [*unneeded(lake.blobs, left), *_reports_about(lake.blobs, target)]
+    keys = [*unneeded(lake.blobs, read_manifests(lake.blobs)), *_reports_about(lake.blobs, target)]
     for key in keys:
         lake.blobs.delete(key)
     proof.deleted_blobs = len(keys)
@@ -238,10 +221,6 @@ def check_proof(proof: Proof) -> None:
             f"{len(proof.found)} traces are left, in {', '.join(proof.found[:5])}: this is a bug in gristmill,"
             " please report it"
         )
-
-
-def _snapshot_ids(blobs: BlobStore) -> list[str]:
-    return sorted(k.split("/")[1] for k in blobs.list("snapshots") if k.endswith("/manifest.json"))
 
 
 def _knows(blobs: BlobStore, manifest: Manifest, target: Target) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
-from flows.build import manifest_key, read_manifest
+from flows.build import manifest_key, read_manifests
 from flows.snapshots import protect_key
 from infra import pointer
 
@@ -89,9 +89,7 @@ def _share_out(blobs: BlobStore, keep: int) -> tuple[list[Manifest], list[Manife
     """
     entries = pointer.history(blobs)
     published = list(dict.fromkeys(entry.snapshot_id for entry in reversed(entries)))
-    keys = set(blobs.list("snapshots"))
-    ids = sorted(key.split("/")[1] for key in keys if key.endswith("/manifest.json"))
-    manifests = {snapshot_id: read_manifest(blobs, snapshot_id) for snapshot_id in ids}
+    manifests = {manifest.snapshot_id: manifest for manifest in read_manifests(blobs)}
     current = manifests.get(published[0]) if published else None
     newest = current.created_at if current else ""
     kept: list[Manifest] = []
@@ -99,7 +97,7 @@ def _share_out(blobs: BlobStore, keep: int) -> tuple[list[Manifest], list[Manife
     for snapshot_id, manifest in manifests.items():
         stays = (
             snapshot_id in published[:keep]
-            or protect_key(snapshot_id) in keys
+            or blobs.exists(protect_key(snapshot_id))
             or (snapshot_id not in published and manifest.created_at >= newest)
         )
         (kept if stays else expired).append(manifest)

@@ -6,13 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
-from flows.build import read_manifest
+from flows.build import read_manifest, read_manifests
 from infra import pointer
 from schemas.errors import ConfigError, GristmillError
 
 if TYPE_CHECKING:
-    from schemas.blobs import BlobStore
-    from schemas.manifest import Manifest
     from stages.index.verify import Verified
 
 
@@ -25,7 +23,7 @@ def publish_snapshot(lake_url: str, snapshot_id: str) -> str:
     """
     blobs = wiring.open_lake(lake_url).blobs
     if not snapshot_id:
-        built = _manifests(blobs)
+        built = read_manifests(blobs)
         if not built:
             raise ConfigError(
                 f"{lake_url} has no built snapshot: gristmill index --lake {lake_url}"
@@ -76,7 +74,7 @@ def list_snapshots(lake_url: str) -> list[dict[str, Any]]:
             "rows": sum(entry.rows for entry in manifest.indexes),
             "indexes": len(manifest.indexes),
         }
-        for manifest in _manifests(blobs)
+        for manifest in read_manifests(blobs)
     ]
 
 
@@ -147,9 +145,3 @@ def _checked(index: Verified) -> dict[str, Any]:
         "value": f"{index.rows} rows, recall@10 {index.recall_at_10:.3f}",
         "ok": all(check.passed for check in index.checks),
     }
-
-
-def _manifests(blobs: BlobStore) -> list[Manifest]:
-    ids = {key.split("/")[1] for key in blobs.list("snapshots/") if key.endswith("/manifest.json")}
-    manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
-    return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.snapshot_id))

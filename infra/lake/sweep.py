@@ -7,6 +7,7 @@ more, which nobody sees, and never a name without its rows. The next sweep takes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -180,7 +181,7 @@ class Sweeper:
         """Mask, bool [rows], of what live rows and rejects that hold consist of."""
         live = self._view.live
         if spec is paths.SOURCES:
-            mask = is_latest(rows, "uri", self._named_paths())
+            mask = is_latest(rows, "uri", self._named_paths)
         elif spec is paths.UNITS:
             mask = is_latest(rows, "source_id", live.live_units)
         elif spec is paths.REJECTS:
@@ -204,6 +205,7 @@ class Sweeper:
         units = self._view.live_units(columns=[*PARTITION_COLUMNS, column])
         return as_array(pc.unique(_joined(units.filter(pc.field(column) != ""), column)))
 
+    @cached_property
     def _named_paths(self) -> pa.Table:
         """Latest rows of `path` that name something: content, or a reject."""
         latest = self._view.live.paths
@@ -214,9 +216,7 @@ class Sweeper:
         """The completions that are left: the latest of each live key, and a name for each batch still needed."""
         rows = self._view.completions()
         live = self._view.live
-        is_path = pc.and_(
-            pc.equal(rows["kind"], "path"), is_latest(rows, "uri", self._named_paths())
-        )
+        is_path = pc.and_(pc.equal(rows["kind"], "path"), is_latest(rows, "uri", self._named_paths))
         of_live = pc.is_in(rows["source_id"], value_set=live.sources)
         is_units = pc.and_(
             pc.equal(rows["kind"], "units"), is_latest(rows, "source_id", live.live_units)

@@ -241,6 +241,18 @@ def test_a_content_that_lives_under_another_name_stays_unless_it_is_named(mill: 
         mill.forget("two.txt")
 
 
+def test_a_content_whose_names_are_all_given_goes_with_them(mill: Mill):
+    mill.write("one.txt", PRIVATE)
+    mill.write("two.txt", PRIVATE)
+    mill.write("stays.txt", SHARED)
+    mill.ingest()
+    mill.publish()
+    proof = mill.forget("one.txt", "two.txt")
+    assert (len(proof.sources), proof.elsewhere, proof.found) == (1, [], [])
+    assert proof.needles["text"] >= 1
+    assert places_of(mill, PRIVATE[:24]) == []
+
+
 def test_a_protected_snapshot_holds_what_it_has(mill: Mill):
     mill.write("secret.txt", PRIVATE)
     mill.write("stays.txt", SHARED)
