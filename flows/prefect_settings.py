@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
 
 # The temporary server migrates its database on first use; on two slow cores that takes over the default 20 s.
 _STARTUP_TIMEOUT_S: Final = 90
+_MARK: Final = (
+    "GRISTMILL_PREFECT_SERVER_OF"  # in the environment of the server, whenever it may come up
+)
 _GUARD: Final = """
-import contextlib, os, signal, sys
+import contextlib, sys, time
 sys.stdin.read()
-with contextlib.suppress(ProcessLookupError):
-    os.kill(int(sys.argv[1]), signal.SIGTERM)
+import psutil
+for _ in range(10):  # one that was just forked does not have its environment yet
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        mark = (process.info["environ"] or {}).get(sys.argv[1])
+        if mark == sys.argv[2] and "uvicorn" in (process.info["cmdline"] or []):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+    time.sleep(0.5)
 """
 _GUARDS: Final[list[subprocess.Popen[bytes]]] = []  # held, so that their pipes stay open
 
@@ -51,14 +61,15 @@ def _start_server() -> None:
     """Start the temporary server that Prefect would start at the first flow, and see that it ends with this process.
 
     Prefect stops it at exit, which a driver that is killed never comes to. So a process that does nothing waits for
-    the end of a pipe that only the driver holds, and ends the server then.
+    the end of a pipe that only the driver holds, and then ends the server, which may not even have been up by then.
     """
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
     if server.running:
         return
+    mark = secrets.token_hex(16)
+    os.environ[_MARK] = mark
+    command = [sys.executable, "-c", _GUARD, _MARK, mark]
+    _GUARDS.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
     server.start()
-    if server.server_process is not None:
-        command = [sys.executable, "-I", "-S", "-c", _GUARD, str(server.server_process.pid)]
-        _GUARDS.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))

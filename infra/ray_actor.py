@@ -53,6 +53,7 @@ class Actor:
     """A worker process.
 
     Attributes:
+        stage: Its name, which the process shows while it works: ``ray::decode``.
         handle: Ray's.
         requested_s: When it was asked for; all times are of `time.perf_counter`.
         where: Known once Ray has placed it.
@@ -63,6 +64,7 @@ class Actor:
         leaving_ref: Its teardown, once it was asked to leave.
     """
 
+    stage: str
     handle: Any
     requested_s: float
     where_ref: ray.ObjectRef
@@ -82,7 +84,9 @@ class Actor:
     def start(cls, worker: Any, spec: StageSpec, now_s: float) -> Actor:
         """Ask Ray for one; returns at once."""
         handle = worker.remote(spec.resources.threads, spec.resources.memory_bytes)
-        return cls(handle, now_s, handle.where.remote(), handle.setup.remote(spec.factory))
+        where = handle.where.options(name=spec.name).remote()
+        ready = handle.setup.options(name=spec.name).remote(spec.factory)
+        return cls(spec.name, handle, now_s, where, ready)
 
     def refs(self) -> list[ray.ObjectRef]:
         """What there is to wait for, in the order in which it will come."""
@@ -111,7 +115,7 @@ class Actor:
                 number = blocks.setdefault(item.arrays.block, len(blocks))
                 pick = Pick(number, item.arrays.answer, item.arrays.index)
             work.append((item.value, pick))
-        method = self.handle.call.options(num_returns=2)
+        method = self.handle.call.options(num_returns=2, name=self.stage)
         reply, arrays = method.remote(work, *[block.ref for block in blocks])
         self.calls.append(Call(items, reply, arrays, None if self.calls else now_s, isolated))
         self.given += len(items)

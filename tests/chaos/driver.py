@@ -1,11 +1,11 @@
-"""A process that does one thing to a lake, and is killed at a write of its choice.
+"""A process that does pieces of work on lakes, each in a forked child, which is killed where it is told to be.
 
 Every write there is (a blob, a commit, a deletion, a table's creation) gives two points, one before it and one after.
+The parent has loaded the models and never touches a lake, so that a child starts at once and inherits no thread.
 
-    python -m tests.chaos.driver FOLDER WORK [NUMBER]
+    python -m tests.chaos.driver
 
-WORK is ``run``, ``gc``, ``forget``, or ``ingest:`` and folders below the corpus with commas between them; without a
-NUMBER nobody is killed, and the points are printed as a JSON list.
+reads requests from stdin and answers each on stdout, a JSON object a line; see `tests.chaos.forks`.
 """
 
 import json
@@ -13,16 +13,29 @@ import os
 import re
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from deltalake import DeltaTable
 
-from flows import flows
+from flows.maintain import collect
+from flows.surroundings import new_run_id
 from infra.blobs import _ObstoreBlobs
-from schemas.config import Config, Runs
-from tests.integration.mill import Mill
+from schemas.config import Config, Engine, Recognition, Runs
+from stages.messages import DecodeRequest, EmbedRequest
+from tests.chaos.lakes import write_pdf, write_png
+from tests.integration.mill import Mill, session_of
+
+CONFIG = Config(
+    engine=Engine(commit_rows=1),  # every source is a batch of its own
+    recognition=Recognition(ocr=False, speech=False, sound_tags=False),
+    runs=Runs(keep_snapshots=1),
+)
 
 
 class Reaper:
@@ -38,14 +51,15 @@ class Reaper:
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             name = f"{method} {name_of(*args, **kwargs)}"
-            self._point(f"before {name}")
+            self.point(f"before {name}")
             result = real(*args, **kwargs)
-            self._point(f"after {name}")
+            self.point(f"after {name}")
             return result
 
         setattr(owner, method, watched)
 
-    def _point(self, name: str) -> None:
+    def point(self, name: str) -> None:
+        """A place to die at."""
         if len(self.points) == self._number:
             os.kill(os.getpid(), signal.SIGKILL)
         self.points.append(name)
@@ -60,9 +74,9 @@ def watch_everything(reaper: Reaper) -> None:
     create = DeltaTable.create
 
     def watched(url: str, *args: Any, **kwargs: Any) -> DeltaTable:
-        reaper._point(f"before create {_table(url)}")
+        reaper.point(f"before create {_table(url)}")
         table = create(url, *args, **kwargs)
-        reaper._point(f"after create {_table(url)}")
+        reaper.point(f"after create {_table(url)}")
         return table
 
     DeltaTable.create = staticmethod(watched)
@@ -77,27 +91,89 @@ def _table(url: str) -> str:
     return url.rstrip("/").partition("/tables/")[2]
 
 
-def work(mill: Mill, what: str) -> None:
-    """Do it as the commands do."""
-    if what == "run":
-        mill.ingest()
-        mill.publish()
-    elif what.startswith("ingest:"):
-        mill.sources = [str(mill.corpus / name) for name in what.partition(":")[2].split(",")]
-        mill.ingest()
-    elif what == "gc":
-        flows.gc(mill.lake.url, Config(runs=Runs(keep_snapshots=1)), quiet=True)
+def work(folder: Path, what: str, names: list[str]) -> dict[str, Any]:
+    """Do it as the commands do; gives the balance, if there is one.
+
+    Args:
+        folder: Holds the corpus and the lake.
+        what: ``ingest`` of some folders below the corpus or all of it, ``run`` (and publish), ``gc``, ``hide`` or
+            ``purge`` of some paths.
+        names: Those folders or paths.
+    """
+    mill = Mill(folder, CONFIG)
+    if what in ("run", "ingest"):
+        mill.sources = [str(mill.corpus / name) for name in names or ["."]]
+        balance = mill.ingest()
+        if what == "run" and mill.lake.counts()["units"]:
+            mill.publish()
+        return balance.as_dict()
+    if what == "gc":
+        collect(mill.lake.url, CONFIG, new_run_id(), dry_run=False, note=lambda _: None)
+    elif what == "hide":
+        mill.hide(*names)
     else:
-        mill.forget("*private*")
+        mill.forget(*names)
+    return {}
+
+
+def child(request: dict[str, Any], answer: int) -> None:
+    """Do one request, and say which points there were."""
+    reaper = Reaper(request["number"])
+    watch_everything(reaper)
+    if request["after_s"] is not None:
+        moment = threading.Timer(request["after_s"], os.kill, (os.getpid(), signal.SIGKILL))
+        moment.daemon = True
+        moment.start()
+    status, balance = 1, {}
+    try:
+        balance = work(Path(request["folder"]), request["what"], request["names"])
+        status = 0
+    except Exception:  # noqa: BLE001 - the end of a process: the trace goes where its caller finds it
+        traceback.print_exc()
+    with os.fdopen(answer, "w") as file:
+        json.dump({"points": reaper.points, "balance": balance}, file)
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def fork(request: dict[str, Any]) -> dict[str, Any]:
+    """Have one request done; gives how it ended and, unless it was killed, its points and balance."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(read)
+        child(request, write)
+    os.close(write)
+    with os.fdopen(read) as file:
+        said = file.read()
+    _, status = os.waitpid(pid, 0)
+    return {"status": os.waitstatus_to_exitcode(status)} | json.loads(said or "{}")
+
+
+def warm_up() -> None:
+    """Load models and decoders, which is most of what a start takes."""
+    session = session_of(CONFIG)
+    text, pixels = Mill.spaces_of(CONFIG)
+    frame = np.zeros((1, pixels.frame_size, pixels.frame_size, 3), np.uint8)
+    with TemporaryDirectory() as folder:
+        for write, name in [(write_pdf, "page.pdf"), (write_png, "picture.png")]:
+            path = Path(folder) / name
+            write(path, name)
+            session.submit("decode", name, DecodeRequest(name, str(path), ""))
+        session.submit("embed", "text", EmbedRequest(text.key, "a mill"), group=text.key)
+        frames = session.put([frame])
+        session.submit("embed", "frame", EmbedRequest(pixels.key), arrays=frames, group=pixels.key)
+        session.flush("embed")
+        while session.pending():
+            session.poll(60)
 
 
 def main() -> None:
     """See above."""
-    folder, what, *number = sys.argv[1:]
-    reaper = Reaper(int(number[0]) if number else None)
-    watch_everything(reaper)
-    work(Mill(Path(folder), commit_rows=1), what)
-    sys.stdout.write(json.dumps(reaper.points) + "\n")
+    warm_up()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(fork(json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -2,20 +2,19 @@
 
 import os
 import random
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.lake import paths
+from tests.chaos.forks import Forks
 from tests.integration.mill import Mill
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.long]
 
-ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("GRISTMILL_CHAOS_ROUNDS", "50"))
-SOURCES = ["ingest:a,b", "ingest:b,c", "ingest:c,a", "ingest:."]
+SOURCES = [("a", "b"), ("b", "c"), ("c", "a"), (".",)]
 
 
 def mutate(corpus: Path, rng: random.Random, number: int) -> None:
@@ -34,21 +33,23 @@ def expected(corpus: Path) -> dict[str, str]:
     return {path.as_uri(): path.read_text() for path in corpus.rglob("*.txt")}
 
 
-def test_nothing_is_lost_and_nothing_is_there_twice(tmp_path):
+@pytest.fixture
+def drivers() -> Iterator[list[Forks]]:
+    made = [Forks() for _ in SOURCES]
+    yield made
+    for driver in made:
+        driver.close()
+
+
+def test_nothing_is_lost_and_nothing_is_there_twice(tmp_path, drivers):
     rng = random.Random(1)
     mill = Mill(tmp_path)
     for number in range(ROUNDS):
         mutate(mill.corpus, rng, number)
-        ingests = [
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.driver", str(tmp_path), source],
-                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            )
-            for source in SOURCES
-        ]  # fmt: skip
-        for ingest in ingests:
-            _, errors = ingest.communicate(timeout=600)
-            assert ingest.returncode == 0, errors
+        for driver, folders in zip(drivers, SOURCES, strict=True):
+            driver.send(tmp_path, "ingest", *folders)
+        for driver in drivers:
+            assert driver.receive()["status"] == 0, number
         texts = expected(mill.corpus)
         state = mill.lake.state()
         assert set(state.paths) == set(texts), number

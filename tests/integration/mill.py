@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows import wiring
 from flows.build import SnapshotBuilder, read_manifest
-from flows.forget import Proof, begin, prepare, purge
+from flows.forget import Proof, begin, find_target, hide, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import list_sources
 from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
@@ -16,10 +16,11 @@ from infra import pointer
 from infra.inline_executor import InlineExecutor
 from infra.lake import Lake, LakeState
 from schemas.balance import Balance
-from schemas.config import Config, Engine
+from schemas.config import Config
 from schemas.engine import Session
 from schemas.manifest import Manifest
 from schemas.partition import ALL_PARTITIONS
+from schemas.space import SpaceContract
 
 
 @cache
@@ -29,14 +30,19 @@ def session_of(config: Config) -> Session:
 
 
 class Mill:
-    """A lake, and ingestion into it; `commit_rows` 1 makes every source a batch of its own."""
+    """A lake, and ingestion into it."""
 
-    def __init__(self, folder: Path, commit_rows: int = 20_000) -> None:
+    def __init__(self, folder: Path, config: Config | None = None) -> None:
         self.corpus = folder / "corpus"
         self.corpus.mkdir(exist_ok=True)
         self.sources = [str(self.corpus)]
         self.lake = Lake.open(str(folder / "lake"), create=True)
-        self.config = Config(engine=Engine(commit_rows=commit_rows))
+        self.config = config or Config()
+
+    @staticmethod
+    def spaces_of(config: Config) -> tuple[SpaceContract, ...]:
+        """What everything is embedded in."""
+        return wiring.contracts(config)
 
     def write(self, name: str, text: str) -> None:
         (self.corpus / name).write_text(text)
@@ -51,12 +57,12 @@ class Mill:
         return choose_rejects(self.lake.rejects().to_pylist(), names, ())
 
     def listed(self, state: LakeState) -> Plan:
-        spaces = [space.key for space in wiring.contracts(self.config)]
+        spaces = [space.key for space in self.spaces_of(self.config)]
         return make_plan(list_sources(self.sources), state, "fp", spaces)
 
     def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
         run_id = new_run_id()
-        spaces = wiring.contracts(self.config)
+        spaces = self.spaces_of(self.config)
         session = session_of(self.config)
         with self.lake.writer(run_id, wait_s=600):
             state = self.lake.state()
@@ -76,7 +82,7 @@ class Mill:
 
     def publish(self) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
-        spaces = wiring.contracts(self.config)
+        spaces = self.spaces_of(self.config)
         current = pointer.current(blobs)
         session = session_of(self.config)
         with self.lake.writer(run_id):
@@ -86,6 +92,12 @@ class Mill:
             manifest = builder.finish(run_id, spaces, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
         return manifest
+
+    def hide(self, *names: str) -> None:
+        """As `gristmill forget`."""
+        run_id = new_run_id()
+        with self.lake.writer(run_id):
+            hide(self.lake, find_target(self.lake.view(), names), run_id)
 
     def forget(self, *names: str) -> Proof:
         """As `gristmill forget --purge`, on the inline executor."""
