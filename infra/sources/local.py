@@ -47,14 +47,14 @@ class LocalFiles:
         top, now_ns = local_path(root), time.time_ns()
         left_out = local_path(exclude) if exclude.startswith(_SCHEME) else None
         for path in _walk(top, left_out):
-            yield _look(path, top, now_ns)
+            yield _look(path, top, root, now_ns)
 
     def look(self, uri: str, root: str) -> Found | None:
         """See :meth:`schemas.source.SourceStore.look`."""
         path = local_path(uri)
         if not os.path.lexists(path):
             return None
-        return _look(path, local_path(root), time.time_ns())
+        return _look(path, local_path(root), root, time.time_ns())
 
     def hash(self, file: SourceFile) -> Found:
         """See :meth:`schemas.source.SourceStore.hash`; never raises."""
@@ -66,7 +66,7 @@ class LocalFiles:
                 return Found(file, f"cannot be read: {error.strerror or error}")
             if content_hash:
                 return Found(replace(file, content_hash=content_hash))
-            found = _look(path, local_path(file.root), time.time_ns())
+            found = _look(path, local_path(file.root), file.root, time.time_ns())
             if found.reason:
                 return found
             file = found.file
@@ -111,9 +111,10 @@ def _walk(root: Path, exclude: Path | None) -> Iterator[Path]:
     yield from blocked
 
 
-def _look(path: Path, root: Path, now_ns: int) -> Found:
-    relative = path.name if path == root else path.relative_to(root).as_posix()
-    blank = SourceFile(file_uri(path), file_uri(root), relative, 0, 0)
+def _look(path: Path, top: Path, root: str, now_ns: int) -> Found:
+    """`top` is the path of the URI `root`, which is not encoded for each file anew."""
+    relative = path.name if path == top else path.relative_to(top).as_posix()
+    blank = SourceFile(file_uri(path), root, relative, 0, 0)
     try:
         info = path.stat()
     except OSError as error:
