@@ -44,7 +44,5 @@ def s3_server() -> Iterator[S3]:
 @pytest.fixture
 def bucket(s3_server: S3) -> Iterator[Bucket]:
     """An empty bucket of its own."""
-    made = Bucket(s3_server)
-    yield made
+    yield Bucket(s3_server)
     s3_server.before = lambda _: False
-    made.client.close()

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -44,7 +45,15 @@ class S3:
             return [REFUSED]
         return self._moto(environ, start_response)
 
+    @cached_property
+    def client(self) -> Any:
+        """A client of botocore's, made once: that takes longer than what is done with it."""
+        from botocore.session import get_session
+
+        return get_session().create_client("s3", region_name="us-east-1")
+
     def stop(self) -> None:
+        self.client.close()
         self._server.shutdown()
         self._thread.join()
 
@@ -53,12 +62,10 @@ class Bucket:
     """A new bucket; `url` is what a user would write."""
 
     def __init__(self, server: S3) -> None:
-        from botocore.session import get_session
-
         self.server = server
         self.name = f"gristmill-{uuid4().hex}"
         self.url = f"s3://{self.name}"
-        self.client = get_session().create_client("s3", region_name="us-east-1")
+        self.client = server.client
         self.client.create_bucket(Bucket=self.name)
 
     def put(self, key: str, data: bytes) -> None:

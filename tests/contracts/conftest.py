@@ -1,6 +1,5 @@
 """Lakes on a local disk and in a bucket, for the suites that run over both."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,11 +10,9 @@ from tests.s3 import S3, Bucket
 
 
 @pytest.fixture(scope="session")
-def s3_bucket(s3_server: S3) -> Iterator[str]:
+def s3_bucket(s3_server: S3) -> str:
     """URL of an empty bucket."""
-    bucket = Bucket(s3_server)
-    yield bucket.url
-    bucket.client.close()
+    return Bucket(s3_server).url
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
