@@ -51,8 +51,14 @@ test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
 test-slow: $(SETUP) $(PHOTOS)
 	@$(BIN)/python -m pytest -q -m "(slow or ray or chaos or gpu) and not long"
 
-chaos: $(SETUP)  ## kill at every write of a run, gc and forget; four ingests at once, 50 rounds (hours)
-	@GRISTMILL_CHAOS_POINTS=all $(BIN)/python -m pytest -q -m chaos tests/chaos
+chaos: export GRISTMILL_CHAOS_POINTS ?= all
+chaos: export GRISTMILL_CHAOS_MOMENTS ?= 25
+chaos: export GRISTMILL_CHAOS_HISTORIES ?= 100
+chaos: export GRISTMILL_CHAOS_TALLY ?= .gristmill/chaos.jsonl
+chaos: $(SETUP)  ## kill runs, gc and forget at every write and at any moment; overlap; histories (hours)
+	@mkdir -p "$$(dirname "$$GRISTMILL_CHAOS_TALLY")" && rm -f "$$GRISTMILL_CHAOS_TALLY"
+	@$(BIN)/python -m pytest -q -m chaos tests/chaos
+	@$(BIN)/python -m tests.chaos.tally "$$GRISTMILL_CHAOS_TALLY"
 
 check: $(SETUP)  ## format, lint, types, layers, size limits
 	@$(BIN)/ruff format --check .

@@ -79,7 +79,7 @@ def run(
     """Ingest, index and publish.
 
     Args:
-        sources: Files and folders.
+        sources: Files, folders, objects and prefixes (``s3://bucket/prefix``).
         lake_url: The lake, made if it is not there.
         config: See schemas/config.py.
         quiet: Show no progress.
@@ -248,7 +248,7 @@ def _builder(around: Surroundings, previous: Manifest | None) -> SnapshotBuilder
 @task(name="plan", cache_policy=NO_CACHE)
 def plan_task(around: Surroundings, sources: list[str]) -> Planned:
     """List the sources and compare them with what the lake knows."""
-    listing = list_sources(sources, exclude=wiring.local_root(around.lake.url))
+    listing = list_sources(sources, exclude=around.lake.url)
     state = around.lake.state()
     spaces = [space.key for space in around.spaces]
     plan = make_plan(listing, state, around.fingerprint, spaces)

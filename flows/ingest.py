@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flows.desk import Key, VectorDesk, Want
+from flows.plan import Contents
 from flows.rows import BatchRows
 from infra.lake import SourceFacts
 from schemas.balance import Balance
@@ -19,7 +20,7 @@ from stages.messages import Decoded, DecodeRequest, EmbedRequest, Milled
 if TYPE_CHECKING:
     import numpy as np
 
-    from flows.plan import Contents, Plan
+    from flows.plan import Plan
     from infra.lake import Lake, LakeState
     from schemas.config import Engine
     from schemas.engine import Arrays, Outcome, Session
@@ -96,6 +97,7 @@ class Ingest:
         }  # (modality, granularity, input_hash) that are in the lake or in a batch on its way
         self._decoding: dict[str, Contents] = {}
         self._pending: dict[str, _Pending] = {}
+        self._lost: list[tuple[SourceFile, Failure, int]] = []
         self._tried: dict[str, int] = {}
         self._batches = 0
         self._rows = self._new_rows()
@@ -114,6 +116,7 @@ class Ingest:
         try:
             self._settle_known(plan, state)
             self._mill(deque(plan.decode))
+            self._settle_lost(state)
             self._seal()
         finally:
             self._committer.shutdown(wait=True)
@@ -151,9 +154,30 @@ class Ingest:
         facts = self._lake.facts(known.source_id for _, _, known in plan.kept)
         for _, reason, known in plan.kept:
             if not known.reject_code:  # else it was said before
-                self._rows.add_kept(known, facts[known.source_id], _unreadable(reason))
+                self._rows.add_kept(known, facts[known.source_id], "list", _unreadable(reason))
             self._count_rejected(UnreadableError.code)
         self.balance.kept = len(plan.kept) + plan.unseen
+
+    def _settle_lost(self, state: LakeState) -> None:
+        """What was there when the plan was made and could not be had to decode it.
+
+        Nothing is written down of how it looked, so the next run reads it. A name that had a content before keeps it.
+        """
+        known = {
+            file.uri: state.paths[file.uri]
+            for file, _, _ in self._lost
+            if file.uri in state.paths and state.paths[file.uri].source_id
+        }
+        facts = self._lake.facts(path.source_id for path in known.values())
+        for file, failure, attempts in self._lost:
+            if file.uri in known:
+                path = known[file.uri]
+                self._rows.add_kept(path, facts[path.source_id], DECODE, failure, attempts)
+                self._count_rejected(failure.code)
+                self.balance.kept += 1
+            else:
+                unseen = replace(file, size_bytes=0, mtime_ns=0, etag="", content_hash="")
+                self._reject_files([unseen], DECODE, failure, attempts)
 
     def _mill(self, todo: deque[Contents]) -> None:
         while todo or self._session.pending():
@@ -183,9 +207,7 @@ class Ingest:
     def _feed(self, contents: Contents) -> None:
         file = contents.first
         self._decoding[file.source_id] = contents
-        self._session.submit(
-            DECODE, file.source_id, DecodeRequest(file.source_id, file.local_path, file.hint)
-        )
+        self._session.submit(DECODE, file.source_id, DecodeRequest(file))
 
     def _handle(self, outcome: Outcome) -> None:
         if outcome.stage == EMBED:
@@ -195,11 +217,20 @@ class Ingest:
                 self._finish(self._pending.pop(source_id))
         elif outcome.failure:
             contents = self._decoding.pop(outcome.key)
-            self._reject_files(contents.files, outcome.stage, outcome.failure, outcome.attempts)
+            if outcome.failure.code == UnreadableError.code:
+                self._lose_first(contents, outcome.failure, outcome.attempts)
+            else:
+                self._reject_files(contents.files, outcome.stage, outcome.failure, outcome.attempts)
         elif isinstance(outcome.value, Decoded):
             self._session.submit(RECOGNISE, outcome.key, outcome.value, arrays=outcome.arrays)
         else:
             self._embed(self._decoding.pop(outcome.key), outcome.value, outcome.arrays)
+
+    def _lose_first(self, contents: Contents, failure: Failure, attempts: int) -> None:
+        """The place is at fault, not the content: it is read from the next place that has it."""
+        self._lost.append((contents.first, failure, attempts))
+        if contents.others:
+            self._feed(Contents(contents.others[0], contents.others[1:]))
 
     def _embed(self, contents: Contents, milled: Milled, arrays: Arrays | None) -> None:
         """Ask for the vectors that nobody asked for yet."""

@@ -19,7 +19,10 @@ EXIT_USAGE: Final = 2
 EXIT_REJECTS: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
-Sources = Annotated[list[str], typer.Argument(metavar="SRC...", help="Files or folders to read.")]
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SRC...", help="Files or folders to read, or s3://bucket/prefix."),
+]
 LakeUrl = Annotated[
     str, typer.Option("--lake", metavar="URL", help="The lake: a folder, or s3://bucket/prefix.")
 ]

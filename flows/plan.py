@@ -180,10 +180,13 @@ def check_gone(plan: Plan, listing: Listing, state: LakeState, max_share: float)
 
     Raises:
         GoneError: More are gone.
+        ConfigError: A prefix has no object, and never had.
     """
     gone = set(plan.gone)
     for root in listing.roots:
         known = [uri for uri in state.paths if uri.startswith(f"{root}/")]
+        if root in listing.bare and not known:
+            raise ConfigError(f"{root} does not exist: give an object, or a prefix that has some")
         lost = sum(uri in gone for uri in known)
         few = lost <= _FEW_GONE and lost < len(known)
         if lost > max_share * len(known) and not few:
@@ -234,7 +237,7 @@ def _complete_sources(state: LakeState, fingerprint: str, spaces: tuple[str, ...
 
 
 def _hashed(listing: Listing, state: LakeState, plan: Plan) -> Iterable[SourceFile]:
-    """The files with their content hash; those of known size and time are not read again."""
+    """The files with their content hash; those of known size and time, or etag, are not read again."""
     unknown = []
     for file in listing.files:
         known = state.paths.get(file.uri)
@@ -250,9 +253,13 @@ def _hashed(listing: Listing, state: LakeState, plan: Plan) -> Iterable[SourceFi
 
 
 def _looks_the_same(file: SourceFile, known: KnownPath) -> bool:
-    """Whether size and time are proof enough that the content is what it was."""
-    return bool(known.content_hash and known.mtime_ns) and (
-        (file.size_bytes, file.mtime_ns) == (known.size_bytes, known.mtime_ns)
+    """Whether size and time, or size and etag, are proof enough that the content is what it was."""
+    if not (known.content_hash and (known.etag or known.mtime_ns)):
+        return False
+    return (file.size_bytes, file.mtime_ns, file.etag) == (
+        known.size_bytes,
+        known.mtime_ns,
+        known.etag,
     )
 
 

@@ -62,19 +62,21 @@ class BatchRows:
         self._add_source(file, outcome, facts)
         self._complete("path", uri=file.uri, source_id=file.source_id, fingerprint=self.fingerprint)
 
-    def add_kept(self, known: KnownPath, facts: SourceFacts, failure: Failure) -> None:
+    def add_kept(
+        self, known: KnownPath, facts: SourceFacts, stage: str, failure: Failure, attempts: int = 1
+    ) -> None:
         """This name cannot be read now: it is said so, and what the lake has of it stays."""
         file = SourceFile(
             uri=known.uri,
             root=known.root,
             path=known.path,
-            local_path="",
             size_bytes=known.size_bytes,
             mtime_ns=known.mtime_ns,
             content_hash=known.content_hash,
+            etag=known.etag,
         )
         self.add_path(file, known.outcome, facts)
-        self.add_reject(file, "list", failure)
+        self.add_reject(file, stage, failure, attempts=attempts)
 
     def add_gone(self, uri: str) -> None:
         """This name is no longer there."""
@@ -163,6 +165,7 @@ class BatchRows:
                 "path": _printable(file.path),
                 "size_bytes": file.size_bytes,
                 "mtime_ns": file.mtime_ns,
+                "etag": file.etag,
                 "content_hash": file.content_hash,
                 "media_type": facts.media_type,
                 "title": facts.title,

@@ -76,6 +76,7 @@ def make_executor(config: Config) -> Executor:
 def stage_specs(config: Config) -> list[StageSpec]:
     """The four pools of a run."""
     from flows.ingest import CALL_COST, DECODE, EMBED, RECOGNISE
+    from infra.sources import open_file
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
     from stages.embed.stage import EmbedStage
@@ -105,7 +106,12 @@ def stage_specs(config: Config) -> list[StageSpec]:
     return [
         spec(
             DECODE,
-            partial(DecodeStage, decode_options, text_space),
+            partial(
+                DecodeStage,
+                decode_options,
+                text_space,
+                partial(open_file, limit_bytes=limits.file_bytes),
+            ),
             timeout_s=limits.decode_timeout_s,
             recycle_after_items=config.engine.decode_recycle_items,
         ),
@@ -128,13 +134,6 @@ def open_lake(url: str, *, create: bool = False) -> Lake:
     from infra.lake import Lake
 
     return Lake.open(url, create=create)
-
-
-def local_root(url: str) -> Path | None:
-    """The folder of a local lake, None for a remote one."""
-    if "://" in url and not url.startswith("file://"):
-        return None
-    return Path(os.path.abspath(url.removeprefix("file://")))  # noqa: PTH100  # keeps links
 
 
 def open_blobs_of(url: str) -> BlobStore:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local_blobs import ReadOnlyLocalBlobs, local_root, missing_key, refuse_write
+from infra.remote import SCHEMES, cause_of, open_store
 from schemas.blobs import check_key, check_prefix
 from schemas.errors import ConfigError, IntegrityError, LakeError
 from schemas.ids import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import TypeVar
 
     from obstore.store import ObjectStore
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_SCHEMES: Final = ("s3", "s3a", "gs", "az", "abfs", "abfss", "memory")
+_SCHEMES: Final = (*SCHEMES, "memory")
 _DOWNLOAD_CHUNK_BYTES: Final = 8 << 20
 
 
@@ -52,12 +53,6 @@ def open_blobs(url: str, *, read_only: bool = False, cache_dir: Path | None = No
     if scheme not in _SCHEMES:
         raise ConfigError(f"{url}: no backend for {scheme}://; use a path, {', '.join(_SCHEMES)}")
     return _RemoteBlobs(url, read_only=read_only, cache_dir=cache_dir or _default_cache_dir())
-
-
-def allows_http(environment: Mapping[str, str]) -> bool:
-    """Whether the S3 endpoint of the environment is plain HTTP, which clients refuse unless told."""
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
-    return endpoint.startswith("http://")
 
 
 class _ObstoreBlobs:
@@ -88,7 +83,7 @@ class _ObstoreBlobs:
         except AlreadyExistsError:
             return False
         except (BaseError, OSError) as error:
-            raise self._unreachable(key, error) from error
+            raise self._unreachable(key, error) from None
         return True
 
     def exists(self, key: str) -> bool:
@@ -112,21 +107,20 @@ class _ObstoreBlobs:
         except FileNotFoundError:
             return None
         except (BaseError, OSError) as error:
-            raise self._unreachable(key, error) from error
+            raise self._unreachable(key, error) from None
 
     def _call(self, key: str, operation: Callable[[], T]) -> T:
         from obstore.exceptions import BaseError
 
         try:
             return operation()
-        except FileNotFoundError as error:
-            raise missing_key(key, self._url) from error
+        except FileNotFoundError:
+            raise missing_key(key, self._url) from None
         except (BaseError, OSError) as error:
-            raise self._unreachable(key, error) from error
+            raise self._unreachable(key, error) from None
 
     def _unreachable(self, key: str, error: Exception) -> LakeError:
-        cause = str(error).partition("\n")[0]
-        return LakeError(f"cannot reach {key} in {self._url}: {cause}")
+        return LakeError(f"cannot reach {key} in {self._url}: {cause_of(error)}")
 
     def _check_writable(self, key: str) -> None:
         if self._read_only:
@@ -158,16 +152,12 @@ class _RemoteBlobs(_ObstoreBlobs):
 
     def __init__(self, url: str, *, read_only: bool, cache_dir: Path) -> None:
         from obstore.exceptions import BaseError
-        from obstore.store import from_url
 
         url = url.rstrip("/") if not url.startswith("memory:") else "memory:///"
-        options: dict[str, Any] = {}
-        if url.startswith("s3") and allows_http(os.environ):
-            options["client_options"] = {"allow_http": True}
         try:
-            store = from_url(url, **options)
+            store = open_store(url)
         except (BaseError, ValueError) as error:
-            raise LakeError(f"cannot open {url}: {error}") from error
+            raise LakeError(f"cannot open {url}: {cause_of(error)}") from None
         super().__init__(store, url, read_only=read_only)
         self._cache = cache_dir / digest("blobs", url)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 ID_HEX_CHARS: Final = 32  # 128 bits: a collision among 2**40 ids has odds of about 1 in 2**49
@@ -30,10 +31,20 @@ def digest_buffer(data: bytes | memoryview) -> str:
 
 def digest_file(path: Path) -> str:
     """SHA-256 of a file's bytes as 64 hex characters, read in 1 MiB pieces."""
-    sha = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_READ_BYTES):
-            sha.update(block)
+        return digest_stream(file)
+
+
+def digest_stream(file: BinaryIO) -> str:
+    """The same of an open file, from where it stands to its end."""
+    return digest_chunks(iter(lambda: file.read(_READ_BYTES), b""))
+
+
+def digest_chunks(chunks: Iterable[bytes | memoryview]) -> str:
+    """The same of bytes that come piece by piece."""
+    sha = hashlib.sha256()
+    for chunk in chunks:
+        sha.update(chunk)
     return sha.hexdigest()
 
 

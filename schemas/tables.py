@@ -22,6 +22,7 @@ SOURCES: Final = pa.schema(
         ("path", pa.string()),
         ("size_bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
+        ("etag", pa.string()),  # of an object, empty for local files
         ("content_hash", pa.string()),
         ("media_type", pa.string()),
         ("title", pa.string()),

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from schemas.content import Content, PartialReject
+    from schemas.source import SourceFile
     from schemas.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """Decode this file. `hint` is its suffix where it can matter (see SourceFile.hint)."""
+    """Decode this file, which has been hashed."""
 
-    source_id: str
-    local_path: str
-    hint: str
+    file: SourceFile
 
 
 @dataclass(frozen=True, slots=True)

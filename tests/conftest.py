@@ -8,6 +8,7 @@ import pytest
 
 from infra.inline_executor import InlineExecutor
 from infra.ray_executor import RayExecutor
+from tests.s3 import S3, Bucket, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,3 +32,17 @@ def executor(request: pytest.FixtureRequest) -> Executor:
         return InlineExecutor()
     ray: RayExecutor = request.getfixturevalue("ray_executor")
     return ray
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """A real S3 server; the environment points at it as long as the session lasts."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3) -> Iterator[Bucket]:
+    """An empty bucket of its own."""
+    yield Bucket(s3_server)
+    s3_server.before = lambda _: False

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from infra.blobs import allows_http
+from infra.remote import allows_http
 from schemas import tables
 from schemas.errors import LakeError
 

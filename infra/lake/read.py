@@ -39,6 +39,7 @@ _PATH_COLUMNS: Final = [
     "source_id",
     "size_bytes",
     "mtime_ns",
+    "etag",
     "content_hash",
     "outcome",
     "batch",

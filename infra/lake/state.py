@@ -19,6 +19,7 @@ class KnownPath:
         source_id: Identity of the content.
         size_bytes: At listing time.
         mtime_ns: At listing time, nanoseconds since the epoch; 0 for unknown.
+        etag: Of an object at listing time, empty for local files.
         content_hash: SHA-256 of the bytes, empty where they could not be read.
         outcome: ``indexed``, ``duplicate`` or ``rejected``.
         reject_code: Why, when rejected or, while the lake keeps what it had, unreadable at the last look; else empty.
@@ -39,6 +40,7 @@ class KnownPath:
     fingerprint: str
     batch: str
     title: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.engine import Answer, Failure, Task
@@ -12,17 +11,32 @@ from stages.decode.registry import decode
 from stages.messages import Decoded, DecodeRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
+    from schemas.source import SourceFile
     from schemas.space import SpaceContract
     from stages.decode.options import DecodeOptions
 
 
 class DecodeStage:
-    """File to units, or to content that must be recognised first. One file a call."""
+    """File to units, or to content that must be recognised first. One file a call.
 
-    def __init__(self, options: DecodeOptions, text_space: SpaceContract) -> None:
+    Args:
+        options: Limits and what to prepare.
+        text_space: Whose tokens are counted.
+        open_file: Gives a file to decode, with the bytes that were hashed and none other (see SourceStore.open).
+    """
+
+    def __init__(
+        self,
+        options: DecodeOptions,
+        text_space: SpaceContract,
+        open_file: Callable[[SourceFile], AbstractContextManager[Path]],
+    ) -> None:
         self._options = options
+        self._open_file = open_file
         self._cutter = Cutter(options.segmentation, text_space)
 
     def setup(self) -> None:
@@ -35,10 +49,12 @@ class DecodeStage:
 
     def _one(self, request: DecodeRequest) -> Answer | Failure:
         try:
-            content, arrays = decode(Path(request.local_path), request.hint, self._options)
+            file = request.file
+            with self._open_file(file) as path:
+                content, arrays = decode(path, file.hint, self._options)
             if content.needs_recognition:
-                return Answer(Decoded(request.source_id, content), arrays)
-            return self._cutter.cut(request.source_id, content, arrays)
+                return Answer(Decoded(file.source_id, content), arrays)
+            return self._cutter.cut(file.source_id, content, arrays)
         except GristmillError as error:
             return Failure.of(error)
 

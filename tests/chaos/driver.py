@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from deltalake import DeltaTable
 
+from flows.listing import hash_files, list_sources
 from flows.maintain import collect
 from flows.surroundings import new_run_id
 from infra.blobs import _ObstoreBlobs
@@ -157,9 +158,9 @@ def warm_up() -> None:
     frame = np.zeros((1, pixels.frame_size, pixels.frame_size, 3), np.uint8)
     with TemporaryDirectory() as folder:
         for write, name in [(write_pdf, "page.pdf"), (write_png, "picture.png")]:
-            path = Path(folder) / name
-            write(path, name)
-            session.submit("decode", name, DecodeRequest(name, str(path), ""))
+            write(Path(folder) / name, name)
+        for file, _ in hash_files(list_sources([folder]).files):
+            session.submit("decode", file.path, DecodeRequest(file))
         session.submit("embed", "text", EmbedRequest(text.key, "a mill"), group=text.key)
         frames = session.put([frame])
         session.submit("embed", "frame", EmbedRequest(pixels.key), arrays=frames, group=pixels.key)

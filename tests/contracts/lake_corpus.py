@@ -124,6 +124,7 @@ class Rows:
                 "path": uri.rpartition("/")[2],
                 "size_bytes": 7,
                 "mtime_ns": content,
+                "etag": "",
                 "content_hash": str(content),
                 "media_type": "text/plain",
                 "title": "",

@@ -61,7 +61,7 @@ def test_the_lake_inside_a_source_is_left_out(tmp_path: Path):
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake" / "part.parquet").write_text("x")
     (tmp_path / "a.txt").write_text("x")
-    assert names(list_sources([str(tmp_path)], exclude=tmp_path / "lake")) == ["a.txt"]
+    assert names(list_sources([str(tmp_path)], exclude=str(tmp_path / "lake"))) == ["a.txt"]
 
 
 def test_a_source_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path):
@@ -69,9 +69,21 @@ def test_a_source_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path):
         list_sources([str(tmp_path / "nowhere")])
 
 
-def test_a_remote_source_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="only local"):
-        list_sources(["s3://bucket/corpus"])
+def test_a_source_of_an_unknown_kind_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"ftp://.* cannot be read: give a path, or one of .*s3://"
+    ):
+        list_sources(["ftp://host/corpus"])
+
+
+def test_a_file_uri_means_what_it_encodes(tmp_path: Path):
+    (tmp_path / "per cent").mkdir()
+    (tmp_path / "per cent" / "a.txt").write_text("1")
+    assert names(list_sources([(tmp_path / "per cent").as_uri()])) == ["a.txt"]
+
+
+def test_a_folder_without_files_is_a_source(tmp_path: Path):
+    assert list_sources([str(tmp_path)]).bare == ()
 
 
 def test_a_file_that_vanishes_before_hashing_has_a_reason(tmp_path: Path):
