@@ -6,7 +6,7 @@ Nothing here retries: the executor retries an item, the committer retries a conf
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import SpaceContract
+
+T = TypeVar("T")
+
+
+class Unseen(Generic[T]):
+    """A parameter that Prefect cannot write into its database, where nobody would look for what is forgotten."""
+
+    __slots__ = ("value",)  # Prefect writes down what it finds in `vars`
+
+    def __init__(self, value: T) -> None:
+        self.value = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +132,7 @@ def retry(
         ConfigError: A name or a code matches no reject.
     """
     _, around = in_surroundings(
-        "retry", lake_url, config, quiet, lambda around: retry_flow(around, names, codes)
+        "retry", lake_url, config, quiet, lambda around: retry_flow(around, Unseen((names, codes)))
     )
     return around.balance
 
@@ -166,7 +177,7 @@ def forget(
     if purged:
         target = prepare(lake, names, even_protected=even_protected)
         proof, _ = in_surroundings(
-            "forget", lake_url, config, quiet, lambda around: forget_flow(around, target)
+            "forget", lake_url, config, quiet, lambda around: forget_flow(around, Unseen(target))
         )
         check_proof(proof)
         return proof
@@ -196,10 +207,12 @@ def ingest_flow(around: Surroundings, sources: list[str]) -> Balance:
 
 
 @flow(name="gristmill-retry", validate_parameters=False)
-def retry_flow(around: Surroundings, names: Sequence[str], codes: Sequence[str]) -> Balance:
-    """Plan from the rejects, ingest."""
+def retry_flow(
+    around: Surroundings, wanted: Unseen[tuple[Sequence[str], Sequence[str]]]
+) -> Balance:
+    """Plan from the rejects of these names and codes, ingest."""
     state = around.lake.state()
-    chosen = choose_rejects(around.lake.rejects().to_pylist(), names, codes)
+    chosen = choose_rejects(around.lake.rejects().to_pylist(), *wanted.value)
     return ingest_task(around, Planned(make_retry_plan(chosen, state), state))
 
 
@@ -216,14 +229,15 @@ def gc_flow(lake_url: str, config: Config, watcher: ProgressWatcher, *, dry_run:
 
 
 @flow(name="gristmill-forget", validate_parameters=False)
-def forget_flow(around: Surroundings, target: Target) -> Proof:
+def forget_flow(around: Surroundings, target: Unseen[Target]) -> Proof:
     """Hide, publish what remains, purge, search."""
-    begin(around.lake, target, around.run_id)
+    wanted = target.value
+    begin(around.lake, wanted, around.run_id)
     manifest = None
     if around.lake.counts()["units"]:
         manifest = snapshot_task(around, index_all(around))
         publish_task(around, manifest)
-    return purge(around.lake, target, manifest.snapshot_id if manifest else None)
+    return purge(around.lake, wanted, manifest.snapshot_id if manifest else None)
 
 
 def index_all(around: Surroundings) -> list[IndexManifest]:
