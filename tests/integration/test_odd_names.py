@@ -99,11 +99,12 @@ def test_a_file_that_vanishes_between_listing_and_decoding(tmp_path: Path):
     assert balance.rejected == {"unreadable": 1}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_what_may_not_be_read(tmp_path: Path):
     mill = Mill(tmp_path)
     mill.write("a.txt", "The mill.")
     (mill.corpus / "a.txt").chmod(0)
+    if os.access(mill.corpus / "a.txt", os.R_OK):
+        pytest.skip("root reads everything")
     (mill.corpus / "closed").mkdir(mode=0)
     assert mill.ingest().rejected == {"unreadable": 2}
 
