@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from importlib import metadata, util
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ def examine() -> list[dict[str, Any]]:
         _faiss(),
         *(_model(*row) for row in _MODELS),
         _ffmpeg(),
+        _fence(),
         _gpu(),
         _cores(),
     ]
@@ -84,13 +84,29 @@ def _model(package: str, module: str, what: str, needed: bool) -> dict[str, Any]
 
 
 def _ffmpeg() -> dict[str, Any]:
-    system = shutil.which("ffmpeg")
-    bundled = util.find_spec("imageio_ffmpeg") is not None
+    from stages.decode._ffmpeg import program
+
+    found = program()
     return _row(
         "ffmpeg",
-        ok=bool(system) or bundled,
-        found=system or ("the one inside imageio-ffmpeg" if bundled else "none"),
+        ok=bool(found),
+        found=found or "none",
         advice="install ffmpeg from your system, or pip install imageio-ffmpeg",
+    )
+
+
+def _fence() -> dict[str, Any]:
+    from stages.decode._fence import fence
+
+    here = fence()
+    files = f"files by Landlock ABI {here.landlock_abi}" if here.landlock_abi else "files open"
+    calls = "network by seccomp" if here.filters_calls else "network open"
+    return _row(
+        "decoder fence",
+        ok=bool(here.landlock_abi) and here.filters_calls,
+        needed=False,
+        found=f"{files}, {calls}",
+        advice="the kernel's fence around decoders is not whole: it needs Linux 5.13 with Landlock (docs/isolation.md)",
     )
 
 

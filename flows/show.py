@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _GIB = 1 << 30
 _SNIPPET_CHARS = 160
 _ROUTES_SHOWN = 4
+# Control characters drive a terminal, and the bidirectional ones show a name as another: names and texts are data.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def show_run(summary: RunSummary) -> None:
@@ -115,14 +117,20 @@ def show_hits(query: str, result: SearchResult) -> None:
     for hit in result.hits:
         place = Locator(**hit.locator).as_text()
         line = Text(f"{hit.rank:>3}  {hit.score:.3f}  ")
-        line.append(hit.path, style="cyan")
+        line.append(_harmless(hit.path), style="cyan")
         line.append(f"  {place}" if place else "")
         line.append(f"  [{hit.partition}]", style="dim")
         console.print(line, soft_wrap=True)
         if hit.text:
             console.print(
-                Text("            " + _snippet(hit.text, query), style="dim"), soft_wrap=True
+                Text("            " + _harmless(_snippet(hit.text, query)), style="dim"),
+                soft_wrap=True,
             )
+
+
+def _harmless(text: str) -> str:
+    """What comes from a file, fit for a terminal: control characters as Python writes them."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def show_snapshots(rows: Sequence[dict[str, Any]]) -> None:
@@ -170,7 +178,8 @@ def show_rejects(rows: Sequence[dict[str, Any]]) -> None:
     table = _table("Rejects", "path", "stage", "code", "reason")
     for row in rows:
         place = f" (page {row['page']})" if row["page"] is not None else ""
-        table.add_row(Text(row["path"] + place), row["stage"], row["code"], Text(row["reason"]))
+        path, reason = Text(_harmless(row["path"]) + place), Text(_harmless(row["reason"]))
+        table.add_row(path, row["stage"], row["code"], reason)
     _console().print(table if rows else "nothing was rejected")
 
 

@@ -27,7 +27,11 @@ class Limits(_Section):
     recognise_timeout_s: float = Field(default=3600, gt=0)
     decode_memory_bytes: int = Field(default=2048 * _MIB, gt=0)
     pixels: int = Field(default=200_000_000, gt=0)
+    file_pixels: int = Field(default=100_000_000_000, gt=0)  # 11,000 scans of A4 at 300 DPI
     pages: int = Field(default=10_000, gt=0)
+    frames: int = Field(default=5_000_000, gt=0)  # `media_s` at 100 a second and more
+    nesting: int = Field(default=2000, gt=0, le=2000)  # the parser of HTML goes to 2048
+    expanded_bytes: int = Field(default=256 * _MIB, gt=0)  # maps drawn as vectors have tens of MB
     text_chars: int = Field(default=200_000_000, gt=0)
     rows: int = Field(default=1_000_000, gt=0)
     media_s: float = Field(default=12 * 3600, gt=0)

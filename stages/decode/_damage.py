@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from schemas.content import PartialReject
-from schemas.errors import CorruptError, CrashError
+from schemas.errors import CorruptError, CrashError, LimitError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MISSING_S: Final = 1.0  # containers round, and count the encoder's delay and padding
 _MISSING_SHARE: Final = 0.02
+_TOO_LARGE: Final = "exceeds specified max pixel count"  # what ffmpeg says of its option max_pixels
 
 
 def damage(
@@ -49,9 +50,12 @@ def refuse(path: Path, run: Run, what: str) -> NoReturn:
 
     Raises:
         CrashError: A signal ended ffmpeg.
+        LimitError: ffmpeg was told to refuse pictures of this size.
         CorruptError: Otherwise, with what ffmpeg said first.
     """
     if run.returncode < 0:
         raise CrashError(f"{path}: ffmpeg died by signal {-run.returncode}, no {what} was decoded")
     errors = run.log.errors
+    if large := next((error for error in errors if _TOO_LARGE in error), ""):
+        raise LimitError(f"{path}: a frame has more pixels than limits.pixels: {large}")
     raise CorruptError(f"{path}: no {what} could be decoded: {errors[0] if errors else 'empty'}")

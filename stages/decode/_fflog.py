@@ -17,7 +17,7 @@ _TAGS: Final = frozenset(
 _EXPECTED: Final = ("Slave '", "Slave muxer", "No streams to mux")  # a video without a sound track
 _TAG_CHARS: Final = 1000
 _LEVEL: Final = re.compile(
-    r"^((?:\[[^\]]* @ 0x[0-9a-f]+\] )?)\[(info|warning|error|fatal|panic)\] "
+    r"^((?:\[[^\]]* @ 0x[0-9a-f]+\] )*)\[(info|warning|error|fatal|panic)\] "
 )
 _DURATION: Final = re.compile(r"^\s+Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _STREAM: Final = re.compile(r"^\s+Stream #0:\d+\S*: (Video|Audio): (.*)")

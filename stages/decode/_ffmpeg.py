@@ -16,7 +16,8 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import ffmpeg
@@ -29,11 +30,11 @@ from schemas.errors import (
     TimeoutExceededError,
     UnsupportedError,
 )
+from stages.decode._fence import fenced
 from stages.decode._fflog import LogSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from typing import Any
 
     from schemas.config import Limits
@@ -98,13 +99,15 @@ class Run:
 
 @cache
 def find_ffmpeg() -> str:
-    """Path of the system's ffmpeg, else of the one in the package imageio-ffmpeg.
+    """Path of the system's ffmpeg if it runs fenced in, else of the one in the package imageio-ffmpeg.
+
+    One that is a script around another program (as some package managers install it) does not run fenced in.
 
     Raises:
         MissingExtraError: There is neither.
     """
     system = shutil.which("ffmpeg")
-    if system:
+    if system and _runs_fenced(system):
         return system
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
@@ -113,6 +116,23 @@ def find_ffmpeg() -> str:
             "no ffmpeg found: install the system's package (apt install ffmpeg) or"
             " `pip install imageio-ffmpeg`"
         ) from error
+
+
+def program() -> str:
+    """The path of :func:`find_ffmpeg`, empty without any: what is not media decodes all the same."""
+    try:
+        return find_ffmpeg()
+    except MissingExtraError:
+        return ""
+
+
+def _runs_fenced(command: str) -> bool:
+    start = partial(subprocess.run, [command, "-version"], capture_output=True, check=True)
+    try:
+        fenced(Path(command), start, program=command)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 def demuxer(path: Path, media_type: str) -> str:

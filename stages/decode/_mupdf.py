@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
-import pymupdf as _pymupdf
+# PyMuPDF loads these two where they are installed, and they bring onnxruntime: 2 s and 55 MiB for every decoding
+# process, and a thread that reports to its maker. Nothing here uses them. None is how Python says "no such module".
+_KEPT_OUT: Final = {"pymupdf.layout", "pymupdf4llm"} - set(sys.modules)
+sys.modules.update(dict.fromkeys(_KEPT_OUT))  # type: ignore[arg-type]  # typeshed has no None
+import pymupdf as _pymupdf  # noqa: E402  # after the line above
+
+for _name in _KEPT_OUT:
+    del sys.modules[_name]
 
 pymupdf: Final[Any] = _pymupdf

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from schemas.config import Limits
+
 _READ_BYTES: Final = 1 << 20
 _BYTES_A_SAMPLE: Final = 2
+FRAMES_OVER: Final = ("frames", "over")  # key and value of the mark
+_OVER_LINE: Final = "=".join(FRAMES_OVER).encode()
 _PTS: Final = re.compile(rb"pts_time:(-?[\d.]+(?:e[+-]?\d+)?)")
 
 
@@ -51,11 +55,17 @@ class SoundSink:
 
 
 class LineSink:
-    """Collects the times that the filter ``metadata=print`` writes, in seconds."""
+    """Collects the times that the filter ``metadata=print`` writes, in seconds.
+
+    Attributes:
+        times_s: One for each frame.
+        over: Whether a frame was marked with `FRAMES_OVER`: it is more than are allowed.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
         self.times_s: deque[float] = deque()
+        self.over = False
 
     def read(self, fd: int) -> bool:
         """Read once; False at the end."""
@@ -65,6 +75,8 @@ class LineSink:
             if line.startswith(b"frame:"):
                 match = _PTS.search(line)
                 self.times_s.append(float(match[1]) if match else 0.0)
+            elif line == _OVER_LINE:
+                self.over = True
         return bool(data)
 
 
@@ -80,18 +92,18 @@ class FrameSink:
         size: Side of the frames in pixels.
         step_s: Length of a step to begin with.
         capacity: Frames kept at most, at least 1.
-        limit_s: A frame later than this raises LimitError.
+        limits: A frame later than `media_s`, or one marked as more than `frames`, raises LimitError.
     """
 
     def __init__(
-        self, path: Path, *, size: int, step_s: float, capacity: int, limit_s: float
+        self, path: Path, *, size: int, step_s: float, capacity: int, limits: Limits
     ) -> None:
         self.times = LineSink()
         self.step_s = step_s
         self._path = path
         self._size = size
         self._capacity = capacity
-        self._limit_s = limit_s
+        self._limits = limits
         self._waiting: deque[NDArray[np.uint8]] = deque()
         self._frame = self._empty()
         self._filled = 0
@@ -130,12 +142,16 @@ class FrameSink:
         return np.empty((self._size, self._size, 3), dtype=np.uint8)
 
     def _join(self) -> None:
+        if self.times.over:
+            raise LimitError(
+                f"{self._path} has more frames than limits.frames = {self._limits.frames}"
+            )
         while self._waiting and self.times.times_s:
             time_s = max(0.0, self.times.times_s.popleft())
             self._keep(time_s, self._waiting.popleft())
 
     def _keep(self, time_s: float, frame: NDArray[np.uint8]) -> None:
-        check_length(self._path, time_s, self._limit_s)
+        check_length(self._path, time_s, self._limits.media_s)
         if time_s <= self._last_s:
             return  # the clock of the stream jumped back
         if self._last_s >= 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.content import Block, Content
+from schemas.errors import LimitError
 from stages.decode._encoding import read_text
 from stages.decode._htmltable import is_data_table, read_table
 from stages.decode._normalise import squeeze, squeeze_lines
@@ -68,7 +69,7 @@ def decode_html(path: Path, media_type: str, options: DecodeOptions) -> Decoded:
     Offsets are those of the source line that a block begins on.
 
     Raises:
-        LimitError: More rows or characters than allowed.
+        LimitError: More rows, characters or elements inside each other than allowed.
         SourceError: See :func:`stages.decode._encoding.read_text`.
     """
     text, notes = read_text(path, options.limits.text_chars, _DECLARATION)
@@ -91,9 +92,9 @@ def read_html(text: str, path: Path, options: DecodeOptions) -> HtmlContent:
         options: Limits.
 
     Raises:
-        LimitError: A table has more rows than allowed.
+        LimitError: A table has more rows than allowed, or elements are nested too deep.
     """
-    root, notes = _parse(text)
+    root = _parse(text, path, options.limits.nesting)
     if root is None:
         return HtmlContent()
     title = _title(root)
@@ -103,11 +104,10 @@ def read_html(text: str, path: Path, options: DecodeOptions) -> HtmlContent:
     if not (found.blocks or found.tables):  # all is navigation or hidden: better that than nothing
         found = _walk(root, _Walker(path, options, starts, keep_all=True))
     found.title = title
-    found.notes += notes
     return found
 
 
-def _parse(text: str) -> tuple[Element | None, list[str]]:
+def _parse(text: str, path: Path, limit_nesting: int) -> Element | None:
     from lxml import etree
 
     # As UTF-8 bytes, because lxml refuses a str that declares another encoding; NULs would end the document.
@@ -118,11 +118,17 @@ def _parse(text: str) -> tuple[Element | None, list[str]]:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError:  # nothing but comments or declarations
-        return None, []
+        return None
+    # What is nested deeper than the parser goes would be missing without a word.
+    if any(entry.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for entry in parser.error_log):
+        raise _too_deep(path, limit_nesting)
     if root is not None:
         etree.strip_elements(root, *_NEVER_SHOWN, with_tail=False)
-    cut = any(entry.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for entry in parser.error_log)
-    return root, ["nested deeper than the parser goes: text is missing"] if cut else []
+    return root
+
+
+def _too_deep(path: Path, limit: int) -> LimitError:
+    return LimitError(f"{path} has elements nested deeper than limits.nesting = {limit}")
 
 
 def _title(root: Element) -> str:
@@ -241,7 +247,11 @@ def _walk(root: Element, walker: _Walker) -> HtmlContent:
 
     events = etree.iterwalk(root, events=("start", "end"))
     skipped: set[Element] = set()
+    limit, depth = walker.options.limits.nesting, 0
     for event, element in events:
+        depth += 1 if event == "start" else -1
+        if depth > limit:
+            raise _too_deep(walker.path, limit)
         if event == "start":
             if not walker.start(element):
                 skipped.add(element)

@@ -9,7 +9,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from schemas.content import Content, ImageContent
 from schemas.errors import CorruptError, LimitError, UnsupportedError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from schemas.config import Limits
     from stages.decode.options import DecodeOptions
 
 # Named one by one: Pillow also has formats that call another program (EPS: Ghostscript), that the system's own
@@ -44,6 +45,7 @@ PILLOW_ERRORS: Final = (
     RuntimeError,
     struct.error,
 )
+_EXPANDED: Final = "Decompressed data too large"  # all that PngImagePlugin says of a bomb
 _OCR_SIDE_PX: Final = 1600  # more does not help the text detector, which scales to 1280
 _MIN_OCR_SIDE_PX: Final = 16  # nothing legible is lower
 _BYTE_MAX: Final = 255
@@ -83,7 +85,7 @@ def decode_image(
         UnsupportedError: No reader takes it.
     """
     notes: list[str] = []
-    with _opened(path) as image:
+    with _opened(path, options.limits) as image:
         width, height = image.size
         _check_size(path, width, height, options.limits.pixels)
         notes += _frames_note(image)
@@ -103,8 +105,11 @@ def decode_image(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
     """The picture, opened; whatever Pillow says of damage while it is used becomes CorruptError."""
+    # Pillow's own limits hold for the whole process. It refuses twice the first, and only warns below that.
+    Image.MAX_IMAGE_PIXELS = (limits.pixels + 1) // 2
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = limits.expanded_bytes
     try:
         # Warnings (odd metadata, palettes, sizes) are about what is handled here; the size has its own check.
         with warnings.catch_warnings():
@@ -116,10 +121,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             f"{path} is no picture that can be read, or its header is damaged"
         ) from error
     except Image.DecompressionBombError as error:
-        raise LimitError(f"{path}: {error}") from error
+        raise LimitError(
+            f"{path} has more pixels than limits.pixels = {limits.pixels}: {error}"
+        ) from error
     except MemoryError as error:
         raise LimitError(f"{path}: the picture does not fit in memory") from error
     except PILLOW_ERRORS as error:
+        if _EXPANDED in str(error):
+            raise LimitError(
+                f"{path}: a text or profile in it expands to more than"
+                f" limits.expanded_bytes = {limits.expanded_bytes}"
+            ) from error
         raise CorruptError(
             f"{path}: the picture is damaged: {type(error).__name__}: {error}"
         ) from error

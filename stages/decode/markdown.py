@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from schemas.content import Block, Content
+from schemas.errors import LimitError
 from stages.decode._encoding import read_text
 from stages.decode._grid import make_table
 from stages.decode._normalise import squeeze, squeeze_lines
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
     from schemas.content import BlockKind, TableData
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _FRONT_MATTER: Final = re.compile(r"\s*---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|$)", re.S)
 _FRONT_TITLE: Final = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.M)
+_MAX_NESTING: Final = 200  # two calls a level, and Python allows 1000 calls inside each other
+_LINK_NESTING: Final = 20  # CommonMark's own; what it costs grows with it
 _INLINE_TAG: Final = re.compile(r"<br\s*/?>", re.I)
 
 
@@ -32,13 +36,13 @@ def decode_markdown(path: Path, media_type: str, options: DecodeOptions) -> Deco
     The title is that of the front matter, else the first heading of level 1. Offsets are those of whole lines.
 
     Raises:
-        LimitError: More rows or characters than allowed.
+        LimitError: More rows, characters or quotes and lists inside each other than allowed.
         SourceError: See :func:`stages.decode._encoding.read_text`.
     """
     text, notes = read_text(path, options.limits.text_chars)
     front, front_lines = _front_matter(text)
     reader = _Reader(path, options, _line_starts(text))
-    reader.read(_tokens(text, front_lines))
+    reader.read(_tokens(text, front_lines, path, min(options.limits.nesting, _MAX_NESTING)))
     heading = next((b.text for b in reader.blocks if b.kind == "heading" and b.level == 1), "")
     return Content(
         media_type,
@@ -58,12 +62,25 @@ def _front_matter(text: str) -> tuple[str, int]:
     return squeeze(title[1].strip("\"'")) if title else "", match[0].count("\n")
 
 
-def _tokens(text: str, skip_lines: int) -> list[Token]:
+def _tokens(text: str, skip_lines: int, path: Path, limit: int) -> list[Token]:
     from markdown_it import MarkdownIt
 
     lines = text.split("\n")
     lines[:skip_lines] = [""] * skip_lines  # blank, so that line numbers stay
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse("\n".join(lines))
+    # The parser drops what is nested deeper than it goes, without a word: the limit is seen one level before.
+    parser = MarkdownIt("commonmark", {"maxNesting": limit + 3}).enable(["table", "strikethrough"])
+
+    def check_blocks(state: StateCore) -> None:
+        if any(
+            token.level > limit + 1 for token in state.tokens
+        ):  # the text of a block is one more
+            raise LimitError(
+                f"{path} has quotes and lists nested deeper than limits.nesting = {limit}"
+            )
+        parser.options["maxNesting"] = _LINK_NESTING
+
+    parser.core.ruler.before("inline", "check_blocks", check_blocks)
+    return parser.parse("\n".join(lines))
 
 
 def _line_starts(text: str) -> list[int]:

@@ -14,6 +14,7 @@ from schemas.content import Content, PageContent, PartialReject, RegionContent
 from schemas.errors import CorruptError, EncryptedError, LimitError, NoContentError, SourceError
 from stages.decode._mupdf import pymupdf
 from stages.decode._pdf_blocks import Outline, build_blocks, is_label
+from stages.decode._pdf_expansion import expands_beyond
 from stages.decode._pdf_regions import Drawn, find_caption, find_figures, read_drawn
 from stages.decode._pdf_tables import find_tables
 from stages.decode._pdf_text import PageText, body_size, letters, read_text
@@ -79,7 +80,7 @@ def decode_pdf(
     Raises:
         EncryptedError: It needs a password.
         CorruptError: It cannot be opened, or not one page can be read.
-        LimitError: It has more pages than allowed.
+        LimitError: It has more pages than allowed, or every page is more than allowed.
         NoContentError: It has no pages.
     """
     with _opened(path) as document:
@@ -89,7 +90,9 @@ def decode_pdf(
             sheet for number in range(1, document.page_count + 1) if (sheet := reader.read(number))
         ]
         if not sheets:
-            raise CorruptError(f"{path}: none of its pages can be read: {reader.rejects[0].reason}")
+            first = reader.rejects[0]
+            kind = LimitError if first.code == LimitError.code else CorruptError
+            raise kind(f"{path}: none of its pages can be read: {first.reason}")
         return _content(document, media_type, reader, sheets), tuple(reader.store.arrays)
 
 
@@ -150,6 +153,8 @@ class _Reader:
     rejects: list[PartialReject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     chars: int = 0
+    pixels: int = 0
+    checked: set[int] = field(default_factory=set)  # xrefs of streams
 
     def __post_init__(self) -> None:
         self.store = ArrayStore(self.options.limits.decode_memory_bytes // 2)
@@ -168,8 +173,9 @@ class _Reader:
         self.rejects.append(PartialReject("decode", code, reason, page=number))
 
     def _sheet(self, number: int) -> _Sheet:
-        self._check_images(number)
+        sizes = self._image_sizes(number)
         page = self.document[number - 1]
+        self._check_streams(page)
         width, height = page.rect.width, page.rect.height
         if not (0 < width < float("inf") and 0 < height < float("inf")):
             raise CorruptError(f"the page has no size ({width} x {height} points)")
@@ -177,6 +183,7 @@ class _Reader:
         text = read_text(number, shown, (width, height))
         self._count(text)
         drawn = read_drawn(page)
+        self._count_pixels(sizes, drawn)
         picture = _render(shown, (0, 0, width, height), self.options.frame_size)
         pixels = self.store.add(picture)
         ocr = self._render_for_ocr(page, shown, text, drawn, picture)
@@ -187,14 +194,37 @@ class _Reader:
         regions, taken = self._regions(shown, drawn, text, tables)
         return _Sheet(content, text, tables, regions, taken)
 
-    def _check_images(self, number: int) -> None:
-        """Refuse a page whose picture would burst memory before MuPDF decodes it."""
+    def _image_sizes(self, number: int) -> list[int]:
+        """Pixels of the pictures that a page may draw; refuses one that would burst memory before it is decoded."""
         limit = self.options.limits.pixels
-        for image in self.document.get_page_images(number - 1):
-            if image[2] * image[3] > limit:
+        sizes = []
+        for _, _, width, height, *_ in self.document.get_page_images(number - 1):
+            if width * height > limit:
                 raise LimitError(
-                    f"a picture of {image[2]} x {image[3]} pixels, more than limits.pixels = {limit}"
+                    f"a picture of {width} x {height} pixels, more than limits.pixels = {limit}"
                 )
+            sizes.append(width * height)
+        return sizes
+
+    def _check_streams(self, page: Any) -> None:
+        """Refuse a page whose drawing expands without end, before MuPDF runs it."""
+        limit = self.options.limits.expanded_bytes
+        forms = (form[0] for form in self.document.get_page_xobjects(page.number))
+        for xref in {*page.get_contents(), *forms} - self.checked:
+            if expands_beyond(self.document, xref, limit):
+                raise LimitError(
+                    f"its drawing expands to more than limits.expanded_bytes = {limit}"
+                )
+            self.checked.add(xref)
+
+    def _count_pixels(self, sizes: list[int], drawn: Drawn) -> None:
+        """Pages may share a long list of pictures and draw a few of it: the largest are counted."""
+        self.pixels += sum(sorted(sizes, reverse=True)[: len(drawn.images)])
+        limit = self.options.limits.file_pixels
+        if self.pixels > limit:
+            raise LimitError(
+                f"the pictures up to here have more than limits.file_pixels = {limit} pixels"
+            )
 
     def _count(self, text: PageText) -> None:
         self.chars += sum(len(line.text) for line in text.lines)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.cutter import Cutter
+from stages.decode._fence import fenced
+from stages.decode._ffmpeg import program
 from stages.decode.registry import decode
 from stages.messages import Decoded, DecodeRequest
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DecodeStage:
-    """File to units, or to content that must be recognised first. One file a call.
+    """File to units, or to content that must be recognised first. One file a call, each fenced in.
 
     Args:
         options: Limits and what to prepare.
@@ -38,10 +41,12 @@ class DecodeStage:
         self._options = options
         self._open_file = open_file
         self._cutter = Cutter(options.segmentation, text_space)
+        self._program = ""
 
     def setup(self) -> None:
-        """Load the tokeniser."""
+        """Load the tokeniser, and see which ffmpeg can be used."""
         self._cutter.load()
+        self._program = program()
 
     def process(self, tasks: Sequence[Task]) -> list[Answer | Failure]:
         """Answer with `Milled` or `Decoded`, by task."""
@@ -51,7 +56,8 @@ class DecodeStage:
         try:
             file = request.file
             with self._open_file(file) as path:
-                content, arrays = decode(path, file.hint, self._options)
+                work = partial(decode, path, file.hint, self._options)
+                content, arrays = fenced(path, work, program=self._program)
             if content.needs_recognition:
                 return Answer(Decoded(file.source_id, content), arrays)
             return self._cutter.cut(file.source_id, content, arrays)

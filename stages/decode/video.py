@@ -14,7 +14,7 @@ from stages.decode import _ffmpeg
 from stages.decode._clips import clip_borders, pick
 from stages.decode._damage import damage, refuse
 from stages.decode._fflog import MediaInfo, media_info
-from stages.decode._sinks import FrameSink, LineSink, SoundSink, check_length
+from stages.decode._sinks import FRAMES_OVER, FrameSink, LineSink, SoundSink, check_length
 from stages.decode.audio import decode_audio, keeps_samples, sound_content
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _frame_sink(path: Path, options: DecodeOptions) -> FrameSink:
         size=options.frame_size,
         step_s=1 / _FIRST_RATE,
         capacity=max(_MIN_FRAMES, budget_bytes // frame_bytes),
-        limit_s=options.limits.media_s,
+        limits=options.limits,
     )
 
 
@@ -115,13 +115,15 @@ def _graph(path: Path, media_type: str, urls: Sequence[str], *, options: DecodeO
     """One output with the optional sound track in it, fanned out by the muxer `tee`: no probe is needed first."""
     times_url, cuts_url, frames_url, sound_url = urls
     media = _ffmpeg.source(path, media_type, max_pixels=options.limits.pixels)
+    over, (key, value) = f"gte(n,{options.limits.frames})", FRAMES_OVER
     frames = (
         media["V:0"]
         .filter("scdet", threshold=_SCENE_SCORE)
         .filter("metadata", mode="print", key="lavfi.scd.time", file=cuts_url)
+        .filter("metadata", mode="add", key=key, value=value, enable=over)
         .filter(
             "select",
-            f"isnan(prev_selected_t)+gt({_STEP.format('t')},{_STEP.format('prev_selected_t')})",
+            f"{over}+isnan(prev_selected_t)+gt({_STEP.format('t')},{_STEP.format('prev_selected_t')})",
         )
         .filter("metadata", mode="print", file=times_url, direct=1)
         .filter("crop", "min(iw,ih/sar)", "min(ih,iw*sar)")

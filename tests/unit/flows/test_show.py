@@ -1,6 +1,6 @@
 import pytest
 
-from flows.show import show_hits
+from flows.show import show_hits, show_rejects
 from schemas.search import Hit, Route, SearchResult
 
 LONG = (
@@ -29,3 +29,12 @@ def test_few_words_are_shown_whole_and_many_routes_are_counted(capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert "[red]two lines[/red]" in shown
     assert "m/3 0.17  and 2 more" in shown
+
+
+def test_names_and_texts_do_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]):
+    bad = "a\x1b[2Jb\rc\u202etxt"
+    show_hits("anything", result(bad))
+    show_rejects([{"path": bad, "stage": "decode", "code": "empty", "page": None, "reason": bad}])
+    shown = capsys.readouterr().out
+    assert "a\\x1b[2Jb" in shown
+    assert not {"\x1b", "\r", "\u202e"} & set(shown)

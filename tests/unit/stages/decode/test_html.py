@@ -118,10 +118,13 @@ def test_span_and_row_bombs(tmp_path: Path) -> None:
         read(tmp_path, f"<table>{'<tr><td>1<td>2' * 5}</table>", rows=3)
 
 
-def test_deep_nesting_is_cut_with_a_note(tmp_path: Path) -> None:
-    content = read(tmp_path, "<html>" + "<div>a" * 5000)
-    assert content.blocks
-    assert content.notes == ("nested deeper than the parser goes: text is missing",)
+def test_nesting_up_to_the_limit_is_read(tmp_path: Path) -> None:
+    # The body is the first level.
+    assert texts(read(tmp_path, "<html><body>" + "<div>" * 1999 + "deep")) == ["deep"]
+    with pytest.raises(LimitError, match="nesting = 2000"):
+        read(tmp_path, "<html><body>" + "<div>" * 2000 + "deep")
+    with pytest.raises(LimitError, match="nesting"):
+        read(tmp_path, "<html>" + "<div>a" * 5000)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from schemas.config import Limits, Recognition
 from schemas.errors import CorruptError, LimitError, SourceError, UnsupportedError
@@ -180,8 +181,29 @@ def png_header(width, height):
 def test_bombs_are_refused_before_they_are_decoded(side, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png_header(side, side))
-    with pytest.raises(LimitError, match="pixels"):
+    with pytest.raises(LimitError, match="pixels = 500000"):
         decode(path, pixels=500_000)
+
+
+def test_pixels_up_to_the_limit(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (30, 20), "red").save(path)
+    assert decode(path, pixels=600)[0].image
+    with pytest.raises(LimitError, match="pixels = 599"):
+        decode(path, pixels=599)
+
+
+@pytest.mark.parametrize("kind", ["text", "profile"])
+def test_what_a_png_says_may_expand_up_to_the_limit(tmp_path, kind):
+    path = tmp_path / "a.png"
+    info = PngInfo()
+    if kind == "text":
+        info.add_text("about", "x" * 100_000, zip=True)
+    profile = b"x" * 100_000 if kind == "profile" else None
+    Image.new("RGB", (30, 20), "red").save(path, pnginfo=info, icc_profile=profile)
+    assert decode(path, expanded_bytes=100_001)[0].image
+    with pytest.raises(LimitError, match="expanded_bytes = 90000"):
+        decode(path, expanded_bytes=90_000)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])

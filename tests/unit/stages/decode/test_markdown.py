@@ -88,3 +88,10 @@ def test_title_is_the_first_top_heading_without_front_matter(tmp_path: Path) -> 
 def test_a_table_above_the_row_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LimitError, match="rows = 1"):
         read(tmp_path, "|a|b|\n|-|-|\n|1|2|\n|3|4|\n", rows=1)
+
+
+@pytest.mark.parametrize(("mark", "deepest"), [("> ", 200), ("- ", 100)])
+def test_nesting_up_to_the_limit_is_read(tmp_path: Path, mark: str, deepest: int) -> None:
+    assert [block.text for block in read(tmp_path, mark * deepest + "deep\n").blocks] == ["deep"]
+    with pytest.raises(LimitError, match="nesting = 200"):
+        read(tmp_path, mark * (deepest + 1) + "deep\n")

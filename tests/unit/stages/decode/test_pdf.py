@@ -284,6 +284,16 @@ def test_picture_over_the_pixel_limit_is_not_decoded(document, tmp_path):
     ]
 
 
+def test_pictures_of_a_file_up_to_the_limit(document, tmp_path):
+    for _ in range(3):
+        document.new_page().insert_image(pymupdf.Rect(0, 0, 300, 300), stream=photo(300, 300))
+    for limit, pages in ((270_000, [1, 2, 3]), (269_999, [1, 2])):
+        options = DecodeOptions(limits=Limits(file_pixels=limit))
+        content, _ = decode(document, tmp_path, options)
+        assert [page.number for page in content.pages] == pages
+    assert [(lost.page, lost.code) for lost in content.rejects] == [(3, "limit")]
+
+
 def test_rotated_page_has_boxes_as_it_is_shown(document, tmp_path):
     page = document.new_page(width=595, height=842)
     write(page, (60, 40, 535, 100), LOREM, fontsize=10)

@@ -290,8 +290,17 @@ def test_longer_than_allowed(tmp_path: Path) -> None:
 
 def test_larger_than_allowed(tmp_path: Path) -> None:
     path = clock_video(tmp_path / "v.mp4", 1)
-    with pytest.raises((CorruptError, LimitError)):
-        decode_video(path, "video/mp4", DecodeOptions(limits=Limits(pixels=1000)))
+    with pytest.raises(LimitError, match=r"limits\.pixels"):
+        decode_video(path, "video/mp4", DecodeOptions(limits=Limits(pixels=96 * 64 - 1)))
+
+
+def test_frames_up_to_the_limit(tmp_path: Path) -> None:
+    path = clock_video(tmp_path / "v.mp4", 2)
+    content, _ = decode_video(path, "video/mp4", DecodeOptions(limits=Limits(frames=50)))
+    assert content.video is not None
+    with pytest.raises(LimitError, match="frames = 49"):
+        decode_video(path, "video/mp4", DecodeOptions(limits=Limits(frames=49)))
+    assert running_ffmpegs() == []
 
 
 def test_every_medium_that_is_decoded_has_a_demuxer() -> None:
@@ -303,7 +312,7 @@ def test_every_medium_that_is_decoded_has_a_demuxer() -> None:
 
 def collect(times_s: list[float], capacity: int, path: Path) -> tuple[FrameSink, list[float]]:
     """Send one frame for each time through real pipes."""
-    sink = FrameSink(path, size=1, step_s=0.125, capacity=capacity, limit_s=1e9)
+    sink = FrameSink(path, size=1, step_s=0.125, capacity=capacity, limits=Limits(media_s=1e9))
     for time_s in times_s:
         for reader, data in (
             (sink.times.read, f"frame:0 pts:0 pts_time:{time_s!r}\n".encode()),
