@@ -252,7 +252,7 @@ class SnapshotBuilder:
         rows = [
             {"source_id": k.source_id, "path": k.path, "uri": k.uri, "title": k.title}
             for k in state.paths.values()
-            if k.source_id
+            if k.has_content
         ]
         return pa.Table.from_pylist(rows, SNAPSHOT_SOURCES)
 

@@ -166,7 +166,7 @@ class Ingest:
         known = {
             file.uri: state.paths[file.uri]
             for file, _, _ in self._lost
-            if file.uri in state.paths and state.paths[file.uri].source_id
+            if file.uri in state.paths and state.paths[file.uri].has_content
         }
         facts = self._lake.facts(path.source_id for path in known.values())
         for file, failure, attempts in self._lost:

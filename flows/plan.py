@@ -202,7 +202,7 @@ def _settle_unreadable(
     unread, plan.unreadable = [*listed, *plan.unreadable], []
     for file, reason in unread:
         known = state.paths.get(file.uri)
-        if known is not None and known.source_id:
+        if known is not None and known.has_content:
             plan.kept.append((file, reason, known))
         elif _was_unreadable(known) and file.uri not in plan.tried:
             plan.known_rejects.append((file, UnreadableError.code))

@@ -42,6 +42,11 @@ class KnownPath:
     title: str = ""
     etag: str = ""
 
+    @property
+    def has_content(self) -> bool:
+        """Whether the lake shows something of it; a rejected one has an identity all the same."""
+        return self.outcome != "rejected"
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:

@@ -128,7 +128,9 @@ class History(RuleBasedStateMachine):
         rejected = {known.path for known in state.paths.values() if known.outcome == "rejected"}
         assert rejected == {row["path"] for row in view.rejects().to_pylist()}
         live = {
-            known.path: texts[known.source_id] for known in state.paths.values() if known.source_id
+            known.path: texts[known.source_id]
+            for known in state.paths.values()
+            if known.has_content
         }
         assert set(texts) == state.live_sources
         return live | dict.fromkeys(rejected, EMPTY)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.config import Limits
+from schemas.config import Config, Engine, Limits
 from schemas.errors import ConfigError
 from schemas.partition import TABLE_ROW, TEXT_PARAGRAPH
 from tests.integration.mill import Mill
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(params=[1, 20_000], ids=["a batch a source", "one batch"])
 def mill(tmp_path: Path, request: pytest.FixtureRequest) -> Mill:
-    return Mill(tmp_path, request.param)
+    return Mill(tmp_path, Config(engine=Engine(commit_rows=request.param)))
 
 
 def test_add_change_move_copy_and_delete(mill: Mill):

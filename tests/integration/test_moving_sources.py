@@ -131,6 +131,17 @@ def test_a_known_name_keeps_its_content_until_the_new_one_can_be_read(mill: Mill
     check_like_fresh(mill, fresh)
 
 
+def test_a_rejected_name_stays_rejected_until_the_new_content_can_be_read(mill: Mill, fresh: Mill):
+    mill.write("a.txt", "")
+    mill.write("b.txt", "Beta stays.")
+    assert mill.ingest().rejected == {"empty": 1}
+    mill.write("a.txt", "Something that nobody ever reads.")
+    assert ingest_after(mill, lambda: mill.write("a.txt", NEW)).rejected == {"unreadable": 1}
+    assert set(mill.live()) == {"b.txt"}
+    assert mill.ingest().indexed == 1
+    check_like_fresh(mill, fresh)
+
+
 # Object stores.
 
 
