@@ -120,7 +120,7 @@ class SnapshotBuilder:
             FileRef(f"snapshots/files/{sha}.arrow", len(data), sha),
             {},
         )
-        self._blobs.put_if_absent(manifest.sources.key, data)
+        self._place(manifest.sources, data)
         self._blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
         return read_manifest(self._blobs, manifest.snapshot_id)
 
@@ -164,15 +164,24 @@ class SnapshotBuilder:
             self._session.submit(INDEX, f"{place} {built_from}", request, arrays=given)
         for value, files in self._answers():
             for ref, data in segment_files(value, files):
-                self._blobs.put_if_absent(ref.key, data.tobytes())
+                self._place(ref, data.tobytes())
             segments[value.ref.input_digest] = value.ref
         return [segments[built_from] for built_from in order]
 
     def _reusable(self, built_from: str) -> SegmentRef | None:
         known = self._known.get(built_from)
-        if known is not None and all(self._blobs.exists(ref.key) for ref in known.files):
+        if known is not None and all(self._is_whole(ref) for ref in known.files):
             return known
         return None
+
+    def _is_whole(self, ref: FileRef) -> bool:
+        """By its size; `gristmill verify` reads the bytes."""
+        return self._blobs.size_bytes(ref.key) == ref.size_bytes
+
+    def _place(self, ref: FileRef, data: bytes) -> None:
+        """Write a file that is named after its content, unless it is there and whole."""
+        if not self._is_whole(ref):
+            self._blobs.put(ref.key, data)
 
     def _validate(
         self,
@@ -231,7 +240,7 @@ class SnapshotBuilder:
         arrays = self._session.put([vectors, sample, self._background(space)])
         self._session.submit(INDEX, f"routing {place}", RoutingRequest(*place), arrays=arrays)
         ((parts, (data,)),) = self._answers()
-        self._blobs.put_if_absent(parts.prototypes.key, data.tobytes())
+        self._place(parts.prototypes, data.tobytes())
         found: RoutingParts = parts
         return found
 
@@ -279,11 +288,18 @@ def read_manifest(blobs: BlobStore, snapshot_id: str) -> Manifest:
 
 
 def read_manifests(blobs: BlobStore) -> list[Manifest]:
-    """Those of every snapshot there is, oldest first.
+    """Those of every snapshot there is, in the order they were built.
+
+    That is the order of the table versions they were built from, whatever the clock said: every writer commits.
 
     Raises:
         LakeError: One cannot be read.
     """
     ids = {key.split("/")[1] for key in blobs.list("snapshots") if key.endswith("/manifest.json")}
     manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
-    return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.snapshot_id))
+    return sorted(manifests, key=lambda manifest: (built_after(manifest), manifest.snapshot_id))
+
+
+def built_after(manifest: Manifest) -> int:
+    """Version of `completions` that a snapshot was built from."""
+    return manifest.table_versions.get("completions", 0)

@@ -243,7 +243,7 @@ def show_collected(found: Collected) -> None:
     console.print(table)
     console.print(
         f"{len(found.expired)} snapshots {would}expired, {len(found.kept)} kept; {found.blobs} files of segments and"
-        f" snapshots and {found.table_files} files of tables {would}deleted",
+        f" snapshots, {found.table_files} files of tables and {found.half_written} half-written ones {would}deleted",
         highlight=False,
         soft_wrap=True,
     )

@@ -6,8 +6,9 @@ import json
 import secrets
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
@@ -70,7 +71,7 @@ class Surroundings:
 
 
 def new_run_id() -> str:
-    """Sorts by time, unique: ``20261121T093000-1f2e3d4c``."""
+    """Unique, and of use to people: ``20261121T093000-1f2e3d4c``. Nothing relies on its order: clocks jump."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
@@ -83,7 +84,7 @@ def in_surroundings(
 ) -> tuple[T, Surroundings]:
     """Run a flow as the lake's one writer, with the engine up; record the run whatever comes of it."""
     lake = wiring.open_lake(lake_url, create=command in ("run", "ingest"))
-    run_id, started = new_run_id(), datetime.now(UTC)
+    run_id, started, started_s = new_run_id(), datetime.now(UTC), time.monotonic()
     watcher = ProgressWatcher(quiet=quiet)
     with (
         lake.writer(
@@ -101,7 +102,7 @@ def in_surroundings(
             succeeded = True
         finally:
             around.close()
-            around.balance.seconds = (datetime.now(UTC) - started).total_seconds()
+            around.balance.seconds = time.monotonic() - started_s
             around.balance.peak_memory_bytes = memory.peak_bytes
             _record(around, command, started, succeeded)
     return result, around
@@ -113,7 +114,7 @@ def _record(around: Surroundings, command: str, started: datetime, succeeded: bo
             "run_id": around.run_id,
             "command": command,
             "started_at": started,
-            "finished_at": datetime.now(UTC),
+            "finished_at": started + timedelta(seconds=around.balance.seconds),
             "succeeded": succeeded,
             "config": around.config.model_dump_json(),
             "balance": json.dumps(around.balance.as_dict()),

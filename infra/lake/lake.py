@@ -136,12 +136,12 @@ class Lake:
         """Append a row to `runs`, once a run.
 
         Args:
-            row: Keys as in ``schemas.tables.RUNS``; times are aware datetimes.
+            row: Keys as in ``schemas.tables.RUNS`` but ``seq``; times are aware datetimes.
 
         Raises:
             LakeError: It does not fit the schema, or the run was recorded before.
         """
-        rows = _one_row(row)
+        rows = _one_row({**row, "seq": 0})
         app_id = f"{row['run_id']}/{paths.RUNS.name}"
         if not self._tables.append(paths.RUNS, rows, app_id=app_id, number=0):
             raise LakeError(f"run {row['run_id']} was recorded before: give each run its own id")
