@@ -51,8 +51,9 @@ test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
 test-slow: $(SETUP) $(PHOTOS)
 	@$(BIN)/python -m pytest -q -m "(slow or ray or chaos or gpu) and not long"
 
-chaos: $(SETUP)  ## kill at every write of a run, gc and forget; four ingests at once, 50 rounds (hours)
+chaos: $(SETUP)  ## kill at every write of a run, gc and forget; four ingests at once, 50 rounds; all damage (hours)
 	@GRISTMILL_CHAOS_POINTS=all $(BIN)/python -m pytest -q -m chaos tests/chaos
+	@$(BIN)/python -m pytest -q -m long tests/integration
 
 check: $(SETUP)  ## format, lint, types, layers, size limits
 	@$(BIN)/ruff format --check .

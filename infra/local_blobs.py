@@ -99,7 +99,7 @@ def list_files(root: Path, prefix: str) -> list[str]:
     for folder, _, names in os.walk(root / check_prefix(prefix)):
         base = Path(folder).relative_to(root)
         keys += [(base / name).as_posix() for name in names]
-    return sorted(key for key in keys if _is_key(key))
+    return sorted(key for key in keys if is_key(key))
 
 
 def half_written(root: Path, prefixes: tuple[str, ...]) -> list[Path]:
@@ -142,7 +142,8 @@ def refuse_write(key: str, url: str) -> NoReturn:
     raise LakeError(f"cannot write {key}: {url} was opened read-only")
 
 
-def _is_key(key: str) -> bool:
+def is_key(key: str) -> bool:
+    """Whether it is a key of a blob store."""
     try:
         check_key(key)
     except LakeError:

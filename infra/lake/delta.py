@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 8
 _FIRST_PAUSE_S: Final = 0.05
 _LOG: Final = "/_delta_log/"
-_DIM_KEY: Final = "gristmill.dim"
+DIM_KEY: Final = "gristmill.dim"
 _FENCE: Final = "gristmill.writer"
 
 
@@ -134,7 +134,7 @@ class DeltaTables:
             table = self._open_or_create(spec, dim)
             if token is not None:
                 self._check_fence(spec, table, token)
-            last = _transaction_version(table, app_id)
+            last = transaction_version(table, app_id)
             if last is not None and last >= number:
                 self._check_repetition(spec, table, rows, app_id)
                 return False
@@ -144,7 +144,7 @@ class DeltaTables:
         raise self._lost(spec)
 
     def _check_fence(self, spec: TableSpec, table: DeltaTable, token: int) -> int | None:
-        known = _transaction_version(table, _FENCE)
+        known = transaction_version(table, _FENCE)
         if known is not None and known > token:
             raise ConflictError(
                 f"another writer took over {self._blobs.url}: this one was not heard of for too long, and may not"
@@ -214,9 +214,8 @@ class DeltaTables:
             return []
         self._check_fence(spec, table, token)
         needed = {f"{spec.folder}/{row['path']}" for row in file_rows(table)}
-        found = [
-            key for key in self._blobs.list(spec.folder) if key not in needed and _LOG not in key
-        ]
+        there = self._blobs.list(spec.folder)
+        found = [key for key in there if key not in needed and _LOG not in key]
         for key in [] if dry_run else found:
             self._blobs.delete(key)
         return found
@@ -245,7 +244,7 @@ class DeltaTables:
         table = self.open(spec)
         if table is None:
             table = self._create(spec, dim)
-        if dim and (known := table.metadata().configuration.get(_DIM_KEY)) != str(dim):
+        if dim and (known := table.metadata().configuration.get(DIM_KEY)) != str(dim):
             raise IntegrityError(
                 f"vectors of dim {dim} for {spec.name}, which holds vectors of dim {known}:"
                 " a space has one dim; give the encoder another contract"
@@ -260,7 +259,7 @@ class DeltaTables:
                 spec.schema,
                 mode="error",
                 partition_by=list(spec.partition_by),
-                configuration={_DIM_KEY: str(dim)} if dim else None,
+                configuration={DIM_KEY: str(dim)} if dim else None,
                 storage_options=self._options,
                 # A retry would write a second description over another creator's.
                 commit_properties=CommitProperties(max_commit_retries=0),
@@ -360,15 +359,14 @@ def read_table(
 
 def file_rows(table: DeltaTable) -> list[dict[str, Any]]:
     """What the log says of each file of an open table, in order of path."""
-    rows: list[dict[str, Any]] = (
-        pa.table(table.get_add_actions(flatten=True)).sort_by("path").to_pylist()
-    )
+    found = pa.table(table.get_add_actions(flatten=True)).sort_by("path")
+    rows: list[dict[str, Any]] = found.to_pylist()
     return rows
 
 
 def table_dim(table: DeltaTable) -> int:
     """Dim of the vectors in an embeddings table."""
-    return int(table.metadata().configuration[_DIM_KEY])
+    return int(table.metadata().configuration[DIM_KEY])
 
 
 def _pauses() -> Iterator[float]:
@@ -376,7 +374,12 @@ def _pauses() -> Iterator[float]:
     return (_FIRST_PAUSE_S * 2**attempt for attempt in range(_ATTEMPTS))
 
 
-def _transaction_version(table: DeltaTable, app_id: str) -> int | None:
+def transaction_version(table: DeltaTable, app_id: str) -> int | None:
+    """Last number that an application committed under; None for none.
+
+    Raises:
+        LakeError: The log cannot be read.
+    """
     try:
         version: int | None = table.transaction_version(app_id)
     except (DeltaError, OSError) as error:

@@ -74,6 +74,24 @@ class LockEntry:
         return self.boot == _boot() and _is_running(self.pid, self.process_started_s)
 
 
+def fault(blobs: BlobStore) -> tuple[str, str]:
+    """Key of the latest entry and what is wrong with it; two empty strings where nothing is.
+
+    Raises:
+        LakeError: The store cannot be reached.
+    """
+    key = _key(max(_numbers(blobs), default=0))
+    if not blobs.exists(key):
+        return "", ""
+    try:
+        LockEntry(**json.loads(blobs.get(key)))
+    except (ValueError, TypeError) as error:
+        return key, f"cannot be read: {error}"
+    except IntegrityError:  # it passed on just now
+        return "", ""
+    return "", ""
+
+
 class _Watch:
     """Looks at the holder again and again, to see whether its heart beats."""
 

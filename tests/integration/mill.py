@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from flows import wiring
-from flows.build import SnapshotBuilder, read_manifest
+from flows.build import SnapshotBuilder, known_manifests
 from flows.forget import Proof, begin, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import list_sources
@@ -77,11 +77,10 @@ class Mill:
     def publish(self) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
         spaces = wiring.contracts(self.config)
-        current = pointer.current(blobs)
         session = session_of(self.config)
         with self.lake.writer(run_id):
-            previous = read_manifest(blobs, current) if current else None
-            builder = SnapshotBuilder(self.lake, session, self.config.indexing, previous)
+            known = known_manifests(blobs)
+            builder = SnapshotBuilder(self.lake, session, self.config.indexing, known)
             built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
             manifest = builder.finish(run_id, spaces, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
