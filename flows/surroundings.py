@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
 from flows.memory import PeakMemory
-from flows.prefect_settings import prefect_settings
+from flows.prefect_settings import prefect_home, prefect_settings
 from flows.progress import ProgressWatcher
+from flows.space import SpaceWatch
 from schemas.balance import Balance, StageTime
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def in_surroundings(
     run_id, started, started_s = new_run_id(), datetime.now(UTC), time.monotonic()
     watcher = ProgressWatcher(quiet=quiet)
     with (
+        SpaceWatch(lake_url, prefect_home()),
         lake.writer(
             run_id,
             wait_s=config.runs.wait_s,
