@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from infra.aside import ASIDE
+from schemas.blobs import check_key
 from schemas.errors import GateError, GristmillError, LakeError
 from schemas.manifest import FileRef, Manifest
 from schemas.tables import SEGMENT_ROWS, SNAPSHOT_SOURCES
@@ -26,7 +29,7 @@ from stages.route.background import BACKGROUND
 from stages.route.prototypes import TRAIN_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from infra.lake import Lake
     from infra.lake.read import InputColumn
@@ -59,7 +62,7 @@ class SnapshotBuilder:
         lake: Where the rows are and the segments go.
         session: Running pool named index.
         config: Targets and thresholds.
-        previous: Manifest to reuse segments of.
+        known: Manifests to reuse segments of.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class SnapshotBuilder:
         lake: Lake,
         session: Session,
         config: Indexing,
-        previous: Manifest | None,
+        known: Iterable[Manifest],
     ) -> None:
         self._lake = lake
         self._blobs: BlobStore = lake.blobs
@@ -76,7 +79,8 @@ class SnapshotBuilder:
         self._backgrounds: dict[str, np.ndarray] = {}
         self._known = {
             segment.input_digest: segment
-            for entry in (previous.indexes if previous else ())
+            for manifest in known
+            for entry in manifest.indexes
             for segment in entry.segments
         }
 
@@ -120,9 +124,16 @@ class SnapshotBuilder:
             FileRef(f"snapshots/files/{sha}.arrow", len(data), sha),
             {},
         )
-        self._blobs.put_if_absent(manifest.sources.key, data)
-        self._blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
+        self._place(manifest.sources, data)
+        self._write_manifest(manifest)
         return read_manifest(self._blobs, manifest.snapshot_id)
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        """One that is there stays, if it is what its name says."""
+        try:
+            trusted_manifest(self._blobs, manifest.snapshot_id)
+        except LakeError:
+            self._blobs.put(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
 
     def _train(
         self,
@@ -164,15 +175,24 @@ class SnapshotBuilder:
             self._session.submit(INDEX, f"{place} {built_from}", request, arrays=given)
         for value, files in self._answers():
             for ref, data in segment_files(value, files):
-                self._blobs.put_if_absent(ref.key, data.tobytes())
+                self._place(ref, data.tobytes())
             segments[value.ref.input_digest] = value.ref
         return [segments[built_from] for built_from in order]
 
     def _reusable(self, built_from: str) -> SegmentRef | None:
         known = self._known.get(built_from)
-        if known is not None and all(self._blobs.exists(ref.key) for ref in known.files):
+        if known is not None and all(self._is_whole(ref) for ref in known.files):
             return known
         return None
+
+    def _is_whole(self, ref: FileRef) -> bool:
+        """By its size; `gristmill verify` reads the bytes."""
+        return self._blobs.size_bytes(ref.key) == ref.size_bytes
+
+    def _place(self, ref: FileRef, data: bytes) -> None:
+        """Write a file that is named after its content, unless it is there and whole."""
+        if not self._is_whole(ref):
+            self._blobs.put(ref.key, data)
 
     def _validate(
         self,
@@ -231,7 +251,7 @@ class SnapshotBuilder:
         arrays = self._session.put([vectors, sample, self._background(space)])
         self._session.submit(INDEX, f"routing {place}", RoutingRequest(*place), arrays=arrays)
         ((parts, (data,)),) = self._answers()
-        self._blobs.put_if_absent(parts.prototypes.key, data.tobytes())
+        self._place(parts.prototypes, data.tobytes())
         found: RoutingParts = parts
         return found
 
@@ -270,20 +290,65 @@ def read_manifest(blobs: BlobStore, snapshot_id: str) -> Manifest:
     """
     try:
         return Manifest.from_json(blobs.get(manifest_key(snapshot_id)).decode())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LakeError(
-            f"the manifest of snapshot {snapshot_id} cannot be read: {error}"
+            f"the manifest of snapshot {snapshot_id} cannot be read ({error}): gristmill verify --repair"
         ) from error
     except GristmillError as error:
         raise LakeError(f"there is no snapshot {snapshot_id}: {error}") from error
 
 
 def read_manifests(blobs: BlobStore) -> list[Manifest]:
-    """Those of every snapshot there is, oldest first.
+    """Those of every snapshot there is, in the order they were built.
+
+    That is the order of the table versions they were built from, whatever the clock said: every writer commits.
 
     Raises:
         LakeError: One cannot be read.
     """
     ids = {key.split("/")[1] for key in blobs.list("snapshots") if key.endswith("/manifest.json")}
     manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
-    return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.snapshot_id))
+    return sorted(manifests, key=lambda manifest: (built_after(manifest), manifest.snapshot_id))
+
+
+def known_manifests(blobs: BlobStore) -> list[Manifest]:
+    """Those of the snapshots there are, and of those that a repair set aside: what of them is whole is not built again.
+
+    One that is damaged is left out.
+    """
+    keys = [
+        key for f in ("snapshots", ASIDE) for key in blobs.list(f) if key.endswith("/manifest.json")
+    ]
+    found = []
+    for key in keys:
+        with suppress(LakeError):
+            found.append(_trusted(blobs, key))
+    return found
+
+
+def trusted_manifest(blobs: BlobStore, snapshot_id: str) -> Manifest:
+    """A manifest that is what its name says.
+
+    Raises:
+        LakeError: It is not, or there is none.
+    """
+    return _trusted(blobs, manifest_key(snapshot_id))
+
+
+def _trusted(blobs: BlobStore, key: str) -> Manifest:
+    snapshot_id = key.split("/")[-2]
+    try:
+        manifest = Manifest.from_json(blobs.get(key).decode())
+        said = Manifest.identity(manifest.spaces, manifest.indexes, manifest.sources)
+        for ref in manifest.files():
+            check_key(ref.key)
+    except (ValueError, KeyError, TypeError, AttributeError, GristmillError) as error:
+        raise LakeError(f"{key} cannot be read: {error}") from error
+    if not said == manifest.snapshot_id == snapshot_id:
+        raise LakeError(f"{key} says it is {manifest.snapshot_id}, what it names is {said}")
+    return manifest
+
+
+def built_after(manifest: Manifest) -> int:
+    """Version of `completions` that a snapshot was built from."""
+    return manifest.table_versions.get("completions", 0)

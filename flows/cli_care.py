@@ -16,6 +16,7 @@ from flows.options import (
     give,
     make_config,
 )
+from schemas.errors import ConfigError
 
 
 def retry(
@@ -109,16 +110,36 @@ def gc(
 
 def verify(
     lake: LakeUrl,
-    snapshot: Annotated[str, typer.Argument(help="Snapshot id; default: the current one.")] = "",
+    snapshot: Annotated[
+        str, typer.Argument(help="Look at this snapshot only; default: at the whole lake.")
+    ] = "",
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Take out what is damaged, so that a run builds it again."),
+    ] = False,
+    config: ConfigFile = None,
+    wait: Wait = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a snapshot again from its bytes: checksums, counts, recall."""
+    """Read every byte of a lake: tables, segments, manifests, publish log; say what is damaged and what to do."""
+    from flows.progress import LookBar
+    from flows.repair import repair_lake
     from flows.show import show_verified
-    from flows.snapshots import verify_snapshot
+    from flows.verify import verify_lake, verify_snapshot
+    from flows.wiring import open_lake
 
-    found = verify_snapshot(lake, snapshot)
-    give(as_json, found, lambda: show_verified(found))
-    if not found["ok"]:
+    if repair and snapshot:
+        raise ConfigError("--repair goes over the whole lake: leave the snapshot out")
+    chosen = make_config(config, 0, wait)
+    with LookBar() as bar:
+        if repair:
+            found = repair_lake(lake, chosen, bar.look, bar.note)
+        elif snapshot:
+            found = verify_snapshot(lake, snapshot, bar.look)
+        else:
+            found = verify_lake(open_lake(lake), chosen, bar.look)
+    give(as_json, found.as_dict(), lambda: show_verified(found))
+    if not found.ok:
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import wiring
-from flows.build import SnapshotBuilder, read_manifest
+from flows.build import SnapshotBuilder, known_manifests
 from flows.forget import Proof, Target, begin, check_proof, find_target, hide, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import check_sources, list_sources
@@ -242,9 +242,7 @@ def forget_flow(around: Surroundings, target: Unseen[Target]) -> Proof:
 
 def index_all(around: Surroundings) -> list[IndexManifest]:
     """One task for each partition and space that has vectors."""
-    published = pointer.current(around.lake.blobs)
-    previous = read_manifest(around.lake.blobs, published) if published else None
-    builder = _builder(around, previous)
+    builder = _builder(around, known_manifests(around.lake.blobs))
     built = [
         index_task.with_options(task_run_name=f"index {partition} in {space.name}")(
             around, builder, partition, space
@@ -255,8 +253,8 @@ def index_all(around: Surroundings) -> list[IndexManifest]:
     return [entry for entry in built if entry is not None]
 
 
-def _builder(around: Surroundings, previous: Manifest | None) -> SnapshotBuilder:
-    return SnapshotBuilder(around.lake, around.session, around.config.indexing, previous)
+def _builder(around: Surroundings, known: Sequence[Manifest]) -> SnapshotBuilder:
+    return SnapshotBuilder(around.lake, around.session, around.config.indexing, known)
 
 
 @task(name="plan", cache_policy=NO_CACHE)
@@ -306,7 +304,7 @@ def index_task(
 @task(name="snapshot", cache_policy=NO_CACHE)
 def snapshot_task(around: Surroundings, entries: list[IndexManifest]) -> Manifest:
     """Write the manifest of what was built."""
-    return _builder(around, None).finish(around.run_id, around.spaces, entries)
+    return _builder(around, []).finish(around.run_id, around.spaces, entries)
 
 
 @task(name="publish", cache_policy=NO_CACHE)

@@ -16,8 +16,9 @@ from flows.maintain import unneeded
 from flows.report import escaped
 from flows.rows import BatchRows
 from flows.snapshots import protect_key
+from infra.aside import ASIDE
 from infra.lake import paths
-from schemas.errors import ConfigError, IntegrityError
+from schemas.errors import ConfigError, IntegrityError, LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -120,7 +121,7 @@ def prepare(lake: Lake, names: Sequence[str], *, even_protected: bool) -> Target
     Raises:
         ConfigError: A name matches nothing, or a protected snapshot holds what is to be forgotten.
     """
-    begun = [Target(**json.loads(lake.blobs.get(key))) for key in lake.blobs.list(_BEGUN)]
+    begun = [_begun(lake.blobs, key) for key in lake.blobs.list(_BEGUN)]
     parts = [find_target(lake.view(), names, strict=not begun), *begun]
     together = {name: {v for part in parts for v in getattr(part, name)} for name in _FIELDS}
     together["elsewhere"] -= together["uris"]
@@ -128,6 +129,15 @@ def prepare(lake: Lake, names: Sequence[str], *, even_protected: bool) -> Target
     if not even_protected:
         _check_unprotected(lake.blobs, target)
     return target
+
+
+def _begun(blobs: BlobStore, key: str) -> Target:
+    try:
+        return Target(**json.loads(blobs.get(key)))
+    except (ValueError, TypeError) as error:
+        raise LakeError(
+            f"{key} in {blobs.url} cannot be read ({error}): delete it, and name again all that was to be forgotten"
+        ) from error
 
 
 def begin(lake: Lake, target: Target, run_id: str) -> None:
@@ -195,6 +205,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
         for key in lake.blobs.list("pointer"):  # it points at nothing that is left
             lake.blobs.delete(key)
     keys = [*unneeded(lake.blobs, read_manifests(lake.blobs)), *_reports_about(lake.blobs, target)]
+    keys += lake.blobs.list(ASIDE)  # what repairs set aside may have any of it
     for key in keys:
         lake.blobs.delete(key)
     proof.deleted_blobs = len(keys)

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
-from flows.build import manifest_key, read_manifests
+from flows.build import built_after, manifest_key, read_manifests
 from flows.snapshots import protect_key
 from infra import pointer
+from infra.local_blobs import half_written, local_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from infra.lake.sweep import TableSweep
     from schemas.blobs import BlobStore
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.manifest import Manifest
 
 _FOLDERS = ("segments", "snapshots/files")  # of immutable blobs that manifests name
+_WRITERS_FOLDERS = ("tables", "segments", "snapshots", "forget", "damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Collected:
         kept: Snapshots that stay.
         expired: Snapshots that go.
         blobs: Files of segments and snapshots that no kept snapshot names.
+        half_written: Staging files of writers that were killed.
         tables: What became of each table.
         table_files: Data files that the tables as of now do not need.
     """
@@ -38,6 +42,7 @@ class Collected:
     kept: tuple[str, ...]
     expired: tuple[str, ...]
     blobs: int
+    half_written: int
     tables: tuple[TableSweep, ...]
     table_files: int
 
@@ -68,14 +73,18 @@ def collect(
         sweeper = lake.sweeper()
         tables = tuple(sweeper.sweep(spec, dry_run=dry_run) for spec in sweeper.specs())
         files = sweeper.vacuum(dry_run=dry_run)
+        staged = staging_files(lake_url)
         if not dry_run:
             for key in blobs:
                 lake.blobs.delete(key)
+            for path in staged:
+                path.unlink(missing_ok=True)
     return Collected(
         dry_run,
         tuple(m.snapshot_id for m in kept),
         tuple(m.snapshot_id for m in expired),
         len(blobs),
+        len(staged),
         tables,
         files,
     )
@@ -91,14 +100,14 @@ def _share_out(blobs: BlobStore, keep: int) -> tuple[list[Manifest], list[Manife
     published = list(dict.fromkeys(entry.snapshot_id for entry in reversed(entries)))
     manifests = {manifest.snapshot_id: manifest for manifest in read_manifests(blobs)}
     current = manifests.get(published[0]) if published else None
-    newest = current.created_at if current else ""
+    newest = built_after(current) if current else 0
     kept: list[Manifest] = []
     expired: list[Manifest] = []
     for snapshot_id, manifest in manifests.items():
         stays = (
             snapshot_id in published[:keep]
             or blobs.exists(protect_key(snapshot_id))
-            or (snapshot_id not in published and manifest.created_at >= newest)
+            or (snapshot_id not in published and built_after(manifest) >= newest)
         )
         (kept if stays else expired).append(manifest)
     return kept, expired
@@ -119,6 +128,19 @@ def _expire(
     for manifest in saved:
         blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
     return [*kept, *saved], [manifest for manifest in expired if manifest not in saved]
+
+
+def staging_files(lake_url: str) -> list[Path]:
+    """What killed writers left half-written on a local disk (an object store shows nothing half-written).
+
+    Only where nobody but the writer writes: a publication or a rollback may just now stage its entry of the pointer,
+    a waiting run one of the lease, `snapshots --protect` its mark. Those are a few bytes each.
+    """
+    root = local_root(lake_url)
+    if root is None:
+        return []
+    found = half_written(root, _WRITERS_FOLDERS)
+    return [path for path in found if not path.name.startswith("protected#")]
 
 
 def unneeded(blobs: BlobStore, kept: Iterable[Manifest]) -> list[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from infra.local_blobs import full_disk, out_of_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +22,7 @@ _STARTUP_TIMEOUT_S: Final = 90
 _MARK: Final = (
     "GRISTMILL_PREFECT_SERVER_OF"  # in the environment of the server, whenever it may come up
 )
+_NEEDED_BYTES: Final = 16 << 20  # its database and logs take 6 MB
 _GUARD: Final = """
 import contextlib, sys, time
 sys.stdin.read()
@@ -40,8 +44,8 @@ def prefect_settings() -> Iterator[None]:
     from prefect import settings
     from prefect.settings import temporary_settings
 
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gristmill" / "prefect"
-    home.mkdir(parents=True, exist_ok=True)  # Prefect makes only the last folder
+    home = prefect_home()
+    make_room(home)
     defaults = {
         settings.PREFECT_HOME: home,
         settings.PREFECT_SERVER_ANALYTICS_ENABLED: False,
@@ -55,6 +59,28 @@ def prefect_settings() -> Iterator[None]:
         if not settings.PREFECT_API_URL.value():
             _start_server()
         yield
+
+
+def prefect_home() -> Path:
+    """Where Prefect has its database, unless the environment or a profile says otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gristmill" / "prefect"
+
+
+def make_room(home: Path) -> None:
+    """Make the folder. Without space in it Prefect would say, after a minute and a half, that it timed out.
+
+    Raises:
+        LakeError: There is no space.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)  # Prefect makes only the last folder
+    except OSError as error:
+        if out_of_space(error):
+            raise full_disk(f"Prefect, {home}", error) from error
+        raise
+    free = shutil.disk_usage(home).free
+    if free < _NEEDED_BYTES:
+        raise full_disk(f"Prefect, {home}", OSError(f"{free} of {_NEEDED_BYTES} bytes are free"))
 
 
 def _start_server() -> None:

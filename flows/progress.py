@@ -30,6 +30,43 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
 
+class LookBar:
+    """How far a look at every file of a lake is; a bar on a terminal, nothing elsewhere. On stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description:<30}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:>7.0f}/{task.total:<7.0f} files"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def look(self, what: str, done: int, total: int) -> None:
+        """So many files of this were looked at."""
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(text, highlight=False)
+
+
 class ProgressWatcher:
     """Bars on a terminal, a line every ten seconds elsewhere; always on stderr."""
 

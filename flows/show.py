@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flows.forget import Proof
     from flows.maintain import Collected
     from schemas.balance import Balance
+    from schemas.findings import Verification
     from schemas.manifest import Manifest
     from schemas.search import SearchResult
 
@@ -194,12 +195,31 @@ def show_evaluation(found: dict[str, Any]) -> None:
         console.print(table)
 
 
-def show_verified(found: dict[str, Any]) -> None:
-    """Each check and whether it holds."""
-    table = _table(f"Snapshot {found['snapshot']}", "check", "found", "")
-    for check in found["checks"]:
-        table.add_row(check["name"], str(check["value"]), "ok" if check["ok"] else "FAILED")
-    _console().print(table)
+def show_verified(found: Verification) -> None:
+    """What was repaired, each check and whether it holds, each finding and what to do."""
+    console = _console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    for line in found.repaired:
+        say(f"repaired: {line}")
+    table = _table(f"Lake {found.lake}", "check", "found", "")
+    for check in found.checks:
+        table.add_row(check.name, Text(check.value), "ok" if check.ok else "FAILED")
+    console.print(table)
+    for finding in found.findings:
+        say(f"DAMAGED  {finding.what}: {finding.file or 'the table'} {finding.wrong}")
+        say(f"         it costs {finding.costs}")
+        say(f"         {finding.advice}")
+    for what, count in found.information.items():
+        say(f"{count} {what}")
+    if found.reread:
+        say(
+            f"{len(found.reread)} files are read again by the next gristmill run over their folders"
+        )
+    for uri in found.lost:
+        say(f"lost: {uri} is no longer there; the next run over its folder finds it gone")
 
 
 def show_doctor(checks: Sequence[dict[str, Any]]) -> None:
@@ -252,7 +272,7 @@ def show_collected(found: Collected) -> None:
     console.print(table)
     console.print(
         f"{len(found.expired)} snapshots {would}expired, {len(found.kept)} kept; {found.blobs} files of segments and"
-        f" snapshots and {found.table_files} files of tables {would}deleted",
+        f" snapshots, {found.table_files} files of tables and {found.half_written} half-written ones {would}deleted",
         highlight=False,
         soft_wrap=True,
     )

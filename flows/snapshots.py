@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows import wiring
 from flows.build import read_manifest, read_manifests
 from infra import pointer
-from schemas.errors import ConfigError, GristmillError
-
-if TYPE_CHECKING:
-    from stages.index.verify import Verified
+from schemas.errors import ConfigError
 
 
 def publish_snapshot(lake_url: str, snapshot_id: str) -> str:
@@ -114,34 +111,3 @@ def lake_rejects(lake_url: str) -> list[dict[str, Any]]:
     """Rejects that hold now, in order of path."""
     rows = wiring.open_lake(lake_url).rejects().to_pylist()
     return sorted(rows, key=lambda row: (row["path"], row["page"] or 0, row["second"] or 0.0))
-
-
-def verify_snapshot(lake_url: str, snapshot_id: str) -> dict[str, Any]:
-    """Checksums, counts and recall of a snapshot, taken again from its bytes.
-
-    Returns:
-        ``{"snapshot", "ok", "checks": [{"name", "value", "ok"}]}``.
-    """
-    from stages.index.verify import verify
-
-    blobs = wiring.open_blobs_of(lake_url)
-    manifest = wiring.snapshot_manifest(blobs, lake_url, snapshot_id)
-    try:
-        verified = verify(manifest, blobs.local_path)
-    except GristmillError as error:
-        checks = [{"name": error.code, "value": str(error), "ok": False}]
-    else:
-        checks = [_checked(index) for index in verified]
-    return {
-        "snapshot": manifest.snapshot_id,
-        "ok": all(check["ok"] for check in checks),
-        "checks": checks,
-    }
-
-
-def _checked(index: Verified) -> dict[str, Any]:
-    return {
-        "name": f"{index.partition} @ {index.space}",
-        "value": f"{index.rows} rows, recall@10 {index.recall_at_10:.3f}",
-        "ok": all(check.passed for check in index.checks),
-    }

@@ -6,14 +6,16 @@ import json
 import secrets
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
 from flows.memory import PeakMemory
-from flows.prefect_settings import prefect_settings
+from flows.prefect_settings import prefect_home, prefect_settings
 from flows.progress import ProgressWatcher
+from flows.space import SpaceWatch
 from schemas.balance import Balance, StageTime
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class Surroundings:
 
 
 def new_run_id() -> str:
-    """Sorts by time, unique: ``20261121T093000-1f2e3d4c``."""
+    """Unique, and of use to people: ``20261121T093000-1f2e3d4c``. Nothing relies on its order: clocks jump."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
@@ -83,9 +85,10 @@ def in_surroundings(
 ) -> tuple[T, Surroundings]:
     """Run a flow as the lake's one writer, with the engine up; record the run whatever comes of it."""
     lake = wiring.open_lake(lake_url, create=command in ("run", "ingest"))
-    run_id, started = new_run_id(), datetime.now(UTC)
+    run_id, started, started_s = new_run_id(), datetime.now(UTC), time.monotonic()
     watcher = ProgressWatcher(quiet=quiet)
     with (
+        SpaceWatch(lake_url, prefect_home()),
         lake.writer(
             run_id,
             wait_s=config.runs.wait_s,
@@ -101,7 +104,7 @@ def in_surroundings(
             succeeded = True
         finally:
             around.close()
-            around.balance.seconds = (datetime.now(UTC) - started).total_seconds()
+            around.balance.seconds = time.monotonic() - started_s
             around.balance.peak_memory_bytes = memory.peak_bytes
             _record(around, command, started, succeeded)
     return result, around
@@ -113,7 +116,7 @@ def _record(around: Surroundings, command: str, started: datetime, succeeded: bo
             "run_id": around.run_id,
             "command": command,
             "started_at": started,
-            "finished_at": datetime.now(UTC),
+            "finished_at": started + timedelta(seconds=around.balance.seconds),
             "succeeded": succeeded,
             "config": around.config.model_dump_json(),
             "balance": json.dumps(around.balance.as_dict()),

@@ -10,7 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local_blobs import ReadOnlyLocalBlobs, local_root, missing_key, refuse_write
+from infra.local_blobs import (
+    ReadOnlyLocalBlobs,
+    full_disk,
+    local_root,
+    missing_key,
+    out_of_space,
+    refuse_write,
+)
 from infra.remote import SCHEMES, cause_of, open_store
 from schemas.blobs import check_key, check_prefix
 from schemas.errors import ConfigError, IntegrityError, LakeError
@@ -87,7 +94,7 @@ class _ObstoreBlobs:
         return True
 
     def exists(self, key: str) -> bool:
-        return self._size_bytes(key) is not None
+        return self.size_bytes(key) is not None
 
     def list(self, prefix: str = "") -> list[str]:
         folder = check_prefix(prefix)
@@ -99,7 +106,7 @@ class _ObstoreBlobs:
         if self.exists(key):  # a local store raises for a missing key, S3 does not
             self._call(key, lambda: self._store.delete(check_key(key)))
 
-    def _size_bytes(self, key: str) -> int | None:
+    def size_bytes(self, key: str) -> int | None:
         from obstore.exceptions import BaseError
 
         try:
@@ -120,6 +127,8 @@ class _ObstoreBlobs:
             raise self._unreachable(key, error) from None
 
     def _unreachable(self, key: str, error: Exception) -> LakeError:
+        if out_of_space(error):
+            return full_disk(f"{self._url}, for {key}", error)
         return LakeError(f"cannot reach {key} in {self._url}: {cause_of(error)}")
 
     def _check_writable(self, key: str) -> None:
@@ -166,7 +175,7 @@ class _RemoteBlobs(_ObstoreBlobs):
         (self._cache / key).unlink(missing_ok=True)
 
     def local_path(self, key: str) -> Path:
-        size_bytes = self._size_bytes(key)
+        size_bytes = self.size_bytes(key)
         if size_bytes is None:
             raise missing_key(key, self._url)
         path = self._cache / key
@@ -193,7 +202,12 @@ class _RemoteBlobs(_ObstoreBlobs):
 
     def _write_chunks(self, key: str, file: Any) -> None:
         for chunk in self._store.get(key).stream(min_chunk_size=_DOWNLOAD_CHUNK_BYTES):
-            file.write(chunk)
+            try:
+                file.write(chunk)
+            except OSError as error:
+                if out_of_space(error):
+                    raise full_disk(f"the cache {self._cache}", error) from error
+                raise
 
 
 def _default_cache_dir() -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from schemas.blobs import check_key, check_prefix
@@ -12,6 +14,10 @@ from schemas.errors import IntegrityError, LakeError
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+_STAGED: Final = re.compile(r".+#\d+")  # obstore's local store writes there, then renames or links
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CAUSE_CHARS: Final = 160
 
 
 def local_root(url: str) -> Path | None:
@@ -60,6 +66,10 @@ class ReadOnlyLocalBlobs:
         """See :meth:`schemas.blobs.BlobStore.exists`."""
         return (self._root / check_key(key)).is_file()
 
+    def size_bytes(self, key: str) -> int | None:
+        """See :meth:`schemas.blobs.BlobStore.size_bytes`."""
+        return (self._root / key).stat().st_size if self.exists(key) else None
+
     def list(self, prefix: str = "") -> list[str]:
         """See :meth:`schemas.blobs.BlobStore.list`."""
         return list_files(self._root, prefix)
@@ -89,7 +99,37 @@ def list_files(root: Path, prefix: str) -> list[str]:
     for folder, _, names in os.walk(root / check_prefix(prefix)):
         base = Path(folder).relative_to(root)
         keys += [(base / name).as_posix() for name in names]
-    return sorted(key for key in keys if _is_key(key))
+    return sorted(key for key in keys if is_key(key))
+
+
+def half_written(root: Path, prefixes: tuple[str, ...]) -> list[Path]:
+    """Staging files that a put left behind whose process was killed: ``<key>#<n>``, which is no key.
+
+    Args:
+        root: Of the store.
+        prefixes: Folders to look into.
+    """
+    found = []
+    for prefix in prefixes:
+        for folder, _, names in os.walk(root / check_prefix(prefix)):
+            found += [Path(folder) / name for name in names if _STAGED.fullmatch(name)]
+    return sorted(found)
+
+
+def out_of_space(error: BaseException) -> bool:
+    """Whether a write failed for want of space. The standard library gives a number, obstore and delta-rs words."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return any(f"(os error {number})" in str(error) for number in _FULL)
+
+
+def full_disk(where: str, error: BaseException) -> LakeError:
+    """The error of every write that found no space."""
+    cause = " ".join(str(error).split())
+    return LakeError(
+        f"no space is left on the file system of {where}: free some, or give it more, and run the same command"
+        f" again; what was committed stays, and nothing half-written counts ({cause[:_CAUSE_CHARS]})"
+    )
 
 
 def missing_key(key: str, url: str) -> IntegrityError:
@@ -102,7 +142,8 @@ def refuse_write(key: str, url: str) -> NoReturn:
     raise LakeError(f"cannot write {key}: {url} was opened read-only")
 
 
-def _is_key(key: str) -> bool:
+def is_key(key: str) -> bool:
+    """Whether it is a key of a blob store."""
     try:
         check_key(key)
     except LakeError:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from schemas.errors import ConflictError, IntegrityError, LakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from schemas.blobs import BlobStore
 
 _KEY: Final = re.compile(r"pointer/(\d{10})\.json")
+_SNAPSHOT: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ATTEMPTS: Final = 20  # each lost race means that another publisher got through
 
 
@@ -51,6 +54,51 @@ def current(blobs: BlobStore) -> str | None:
 def history(blobs: BlobStore) -> list[PointerEntry]:
     """All moves, oldest first."""
     return [_read(blobs, number) for number in _numbers(blobs)]
+
+
+def look(blobs: BlobStore) -> tuple[dict[int, PointerEntry], dict[int, str]]:
+    """Every entry that can be read, and what is wrong with the others, by number; a missing one is wrong."""
+    numbers = _numbers(blobs)
+    entries: dict[int, PointerEntry] = {}
+    wrong = {n: "is missing" for n in range(1, max(numbers, default=0)) if n not in set(numbers)}
+    for number in numbers:
+        try:
+            entries[number] = _read(blobs, number)
+        except IntegrityError as error:
+            wrong[number] = str(error)
+    return entries, dict(sorted(wrong.items()))
+
+
+def mend(blobs: BlobStore, run_id: str, set_aside: Callable[[str], None]) -> list[int]:
+    """Put a stand-in wherever an entry cannot be read: the move before it once more, or else the one after it.
+
+    Args:
+        blobs: The lake's.
+        run_id: Who does it.
+        set_aside: Moves the file of a key away.
+
+    Returns:
+        The numbers. Where not one entry could be read, all are set aside, and nothing is published any more.
+    """
+    entries, wrong = look(blobs)
+    if wrong and not entries:
+        for number in wrong:
+            set_aside(key_of(number))
+        return list(wrong)
+    for number in wrong:
+        before = max((n for n in entries if n < number), default=min(entries))
+        moved = replace(
+            entries[before], number=number, run_id=run_id, reason="stands in for a damaged entry"
+        )
+        set_aside(key_of(number))
+        blobs.put_if_absent(key_of(number), _encode(moved))
+    return list(wrong)
+
+
+def retract(blobs: BlobStore, set_aside: Callable[[str], None]) -> None:
+    """Publish nothing any more: every entry is set aside. Oldest first, since the highest is the current one."""
+    for number in _numbers(blobs):
+        set_aside(key_of(number))
 
 
 def publish(blobs: BlobStore, snapshot_id: str, *, run_id: str, reason: str) -> int:
@@ -158,8 +206,7 @@ def _move(
             reason=reason,
             moved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        data = json.dumps(asdict(entry), sort_keys=True).encode()
-        if blobs.put_if_absent(_key(entry.number), data):
+        if blobs.put_if_absent(key_of(entry.number), _encode(entry)):
             return entry.number
     raise ConflictError(
         f"other publishers won {_ATTEMPTS} races for the pointer of {blobs.url}: try again"
@@ -182,10 +229,22 @@ def _numbers(blobs: BlobStore) -> list[int]:
 
 def _read(blobs: BlobStore, number: int) -> PointerEntry:
     try:
-        return PointerEntry(**json.loads(blobs.get(_key(number))))
+        entry = PointerEntry(**json.loads(blobs.get(key_of(number))))
     except (ValueError, TypeError) as error:
-        raise IntegrityError(f"{_key(number)} in {blobs.url} cannot be read: {error}") from error
+        raise IntegrityError(
+            f"{key_of(number)} in {blobs.url} cannot be read ({error}): gristmill verify --repair"
+        ) from error
+    if entry.number != number or not _SNAPSHOT.fullmatch(str(entry.snapshot_id)):
+        raise IntegrityError(
+            f"{key_of(number)} in {blobs.url} is no entry of that number: gristmill verify --repair"
+        )
+    return entry
 
 
-def _key(number: int) -> str:
+def _encode(entry: PointerEntry) -> bytes:
+    return json.dumps(asdict(entry), sort_keys=True).encode()
+
+
+def key_of(number: int) -> str:
+    """Where an entry lies."""
     return f"pointer/{number:010}.json"

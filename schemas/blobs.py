@@ -49,6 +49,9 @@ class BlobStore(Protocol):
     def exists(self, key: str) -> bool:
         """Whether `key` is there."""
 
+    def size_bytes(self, key: str) -> int | None:
+        """Size of `key` in bytes; None where it is not there."""
+
     def list(self, prefix: str = "") -> list[str]:
         """All keys below the folder `prefix` at any depth, sorted; all keys for an empty prefix."""
 

@@ -104,6 +104,7 @@ RUNS: Final = pa.schema(
         ("succeeded", pa.bool_()),
         ("config", pa.string()),  # JSON
         ("balance", pa.string()),  # JSON
+        ("seq", pa.int64()),  # version of this table: the order of runs, whatever the clock said
     ]
 )
 

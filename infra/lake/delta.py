@@ -19,7 +19,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from infra.lake.files import file_parts, file_stats, parquet_bytes
 from infra.lake.paths import spec_of, storage_options
-from infra.local_blobs import local_root
+from infra.local_blobs import full_disk, local_root, out_of_space
 from schemas.errors import ConflictError, IntegrityError, LakeError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 8
 _FIRST_PAUSE_S: Final = 0.05
 _LOG: Final = "/_delta_log/"
-_DIM_KEY: Final = "gristmill.dim"
+DIM_KEY: Final = "gristmill.dim"
 _FENCE: Final = "gristmill.writer"
 
 
@@ -59,11 +59,18 @@ class DeltaTables:
         url = f"{self._blobs.url}/{spec.folder}"
         try:
             return DeltaTable(url, version=version, storage_options=self._options)
-        except TableNotFoundError:
+        except TableNotFoundError as error:
+            if any(key.endswith(".parquet") for key in self._blobs.list(spec.folder)):
+                raise LakeError(
+                    f"the log of the table {url} is gone: gristmill verify --repair"
+                ) from error
             return None
         except (DeltaError, OSError) as error:
             wanted = "" if version is None else f" as of version {version}"
-            raise LakeError(f"cannot read the table {url}{wanted}: {error}") from error
+            cause = str(error).partition("\n")[0]
+            raise LakeError(
+                f"cannot read the table {url}{wanted}: {cause}. gristmill verify says what is damaged"
+            ) from error
 
     def dataset(self, spec: TableSpec, table: DeltaTable) -> ds.Dataset:
         """The files of an open table as a pyarrow dataset of the canonical schema."""
@@ -127,7 +134,7 @@ class DeltaTables:
             table = self._open_or_create(spec, dim)
             if token is not None:
                 self._check_fence(spec, table, token)
-            last = _transaction_version(table, app_id)
+            last = transaction_version(table, app_id)
             if last is not None and last >= number:
                 self._check_repetition(spec, table, rows, app_id)
                 return False
@@ -137,7 +144,7 @@ class DeltaTables:
         raise self._lost(spec)
 
     def _check_fence(self, spec: TableSpec, table: DeltaTable, token: int) -> int | None:
-        known = _transaction_version(table, _FENCE)
+        known = transaction_version(table, _FENCE)
         if known is not None and known > token:
             raise ConflictError(
                 f"another writer took over {self._blobs.url}: this one was not heard of for too long, and may not"
@@ -166,7 +173,7 @@ class DeltaTables:
         Args:
             spec: Which table.
             table: Open at its latest version.
-            removed: Rows of ``table.get_add_actions(flatten=True)``.
+            removed: Rows of :func:`file_rows`.
             added: Rows of the canonical schema, a file for each and each partition in it.
             name: Unique in the table; the new files are called so.
             token: Of the writer.
@@ -196,6 +203,8 @@ class DeltaTables:
     def vacuum(self, spec: TableSpec, *, dry_run: bool, token: int) -> list[str]:
         """Delete the files that the table as of now does not need; gives their names.
 
+        Not delta-rs' own vacuum: that asks the clock how old a file is, and one that jumps makes it leave files.
+
         Raises:
             ConflictError: This writer was ousted.
             LakeError: The table cannot be read or written.
@@ -204,23 +213,11 @@ class DeltaTables:
         if table is None:
             return []
         self._check_fence(spec, table, token)
-        there = set(self._blobs.list(spec.folder))
-
-        def vacuum(*, dry_run: bool) -> list[str]:
-            return table.vacuum(
-                retention_hours=0,
-                dry_run=dry_run,
-                enforce_retention_duration=False,
-                full=True,
-            )
-
-        try:
-            # It names files that an earlier one deleted, too.
-            found = [name for name in vacuum(dry_run=True) if f"{spec.folder}/{name}" in there]
-            if found and not dry_run:
-                vacuum(dry_run=False)
-        except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot clean up {spec.name}: {error}") from error
+        needed = {f"{spec.folder}/{row['path']}" for row in file_rows(table)}
+        there = self._blobs.list(spec.folder)
+        found = [key for key in there if key not in needed and _LOG not in key]
+        for key in [] if dry_run else found:
+            self._blobs.delete(key)
         return found
 
     def drop_history(self, spec: TableSpec, *, token: int) -> None:
@@ -237,7 +234,7 @@ class DeltaTables:
         try:
             table.create_checkpoint()
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot write a checkpoint of {spec.name}: {error}") from error
+            raise self._failed(f"write a checkpoint of {spec.name}", error) from error
         for key in self._blobs.list(f"{spec.folder}{_LOG}"):
             number = key.rpartition("/")[2].partition(".")[0]
             if number.isdigit() and int(number) < table.version():
@@ -247,7 +244,7 @@ class DeltaTables:
         table = self.open(spec)
         if table is None:
             table = self._create(spec, dim)
-        if dim and (known := table.metadata().configuration.get(_DIM_KEY)) != str(dim):
+        if dim and (known := table.metadata().configuration.get(DIM_KEY)) != str(dim):
             raise IntegrityError(
                 f"vectors of dim {dim} for {spec.name}, which holds vectors of dim {known}:"
                 " a space has one dim; give the encoder another contract"
@@ -262,7 +259,7 @@ class DeltaTables:
                 spec.schema,
                 mode="error",
                 partition_by=list(spec.partition_by),
-                configuration={_DIM_KEY: str(dim)} if dim else None,
+                configuration={DIM_KEY: str(dim)} if dim else None,
                 storage_options=self._options,
                 # A retry would write a second description over another creator's.
                 commit_properties=CommitProperties(max_commit_retries=0),
@@ -271,7 +268,7 @@ class DeltaTables:
         except (DeltaError, OSError) as error:
             table = self.open(spec)
             if table is None:
-                raise LakeError(f"cannot create the table {url}: {error}") from error
+                raise self._failed(f"create the table {url}", error) from error
             return table
 
     def _commit(
@@ -307,8 +304,13 @@ class DeltaTables:
         except CommitFailedError:
             return False
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot commit to {spec.name}: {error}") from error
+            raise self._failed(f"commit to {spec.name}", error) from error
         return True
+
+    def _failed(self, what: str, error: Exception) -> LakeError:
+        if out_of_space(error):
+            return full_disk(self._blobs.url, error)
+        return LakeError(f"cannot {what}: {error}")
 
     def _write_file(
         self, spec: TableSpec, name: str, values: dict[str, str], rows: pa.Table
@@ -355,9 +357,16 @@ def read_table(
         raise LakeError(f"cannot read the files of {name}: {error}") from error
 
 
+def file_rows(table: DeltaTable) -> list[dict[str, Any]]:
+    """What the log says of each file of an open table, in order of path."""
+    found = pa.table(table.get_add_actions(flatten=True)).sort_by("path")
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
+
+
 def table_dim(table: DeltaTable) -> int:
     """Dim of the vectors in an embeddings table."""
-    return int(table.metadata().configuration[_DIM_KEY])
+    return int(table.metadata().configuration[DIM_KEY])
 
 
 def _pauses() -> Iterator[float]:
@@ -365,7 +374,12 @@ def _pauses() -> Iterator[float]:
     return (_FIRST_PAUSE_S * 2**attempt for attempt in range(_ATTEMPTS))
 
 
-def _transaction_version(table: DeltaTable, app_id: str) -> int | None:
+def transaction_version(table: DeltaTable, app_id: str) -> int | None:
+    """Last number that an application committed under; None for none.
+
+    Raises:
+        LakeError: The log cannot be read.
+    """
     try:
         version: int | None = table.transaction_version(app_id)
     except (DeltaError, OSError) as error:

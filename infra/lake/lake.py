@@ -15,6 +15,7 @@ from infra.lake.commit import CommitBatch, CommitStep, plan_steps
 from infra.lake.delta import DeltaTables
 from infra.lake.lock import WriterLock
 from infra.lake.read import InputColumn, LakeView
+from infra.lake.repair import Repairer
 from infra.lake.sweep import Sweeper
 from schemas.errors import ConflictError, LakeError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from infra.lake.inspect import Progress
     from infra.lake.state import EmbeddedInputs, LakeState, SourceFacts
     from schemas.blobs import BlobStore
     from schemas.partition import Partition
@@ -89,13 +91,52 @@ class Lake:
         Raises:
             ConflictError: Another run is the writer; names it. A killed one does not count.
         """
+        with self._leased(run_id, wait_s, on_wait) as lock:
+            self._tables.fence(paths.COMPLETIONS, lock.number)
+            yield
+
+    @contextmanager
+    def repairer(
+        self,
+        run_id: str,
+        *,
+        inputs: Mapping[str, InputColumn],
+        progress: Progress,
+        wait_s: float = 0.0,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> Iterator[Repairer]:
+        """Be the one writer of a lake whose tables may not open, while inside.
+
+        Args:
+            run_id: Of this repair, never used before.
+            inputs: Which column of the units each space embeds, by space key.
+            progress: Hears what is looked at.
+            wait_s: How long to wait for another writer that is there.
+            on_wait: Hears who is waited for.
+
+        Raises:
+            ConflictError: Another run is the writer; names it.
+        """
+        with self._leased(run_id, wait_s, on_wait) as lock:
+            yield Repairer(
+                self._blobs,
+                self._tables,
+                run_id,
+                lock.number,
+                inputs=inputs,
+                progress=progress,
+            )
+
+    @contextmanager
+    def _leased(
+        self, run_id: str, wait_s: float, on_wait: Callable[[str], None]
+    ) -> Iterator[WriterLock]:
         if self._lock is not None:
             raise ConflictError(f"run {self._lock.run_id} writes through this Lake already")
         name = paths.check_name(run_id, "run id")
         self._lock = WriterLock.acquire(self._blobs, name, wait_s=wait_s, on_wait=on_wait)
         try:
-            self._tables.fence(paths.COMPLETIONS, self._lock.number)
-            yield
+            yield self._lock
         finally:
             lock, self._lock = self._lock, None
             lock.release()
@@ -136,12 +177,12 @@ class Lake:
         """Append a row to `runs`, once a run.
 
         Args:
-            row: Keys as in ``schemas.tables.RUNS``; times are aware datetimes.
+            row: Keys as in ``schemas.tables.RUNS`` but ``seq``; times are aware datetimes.
 
         Raises:
             LakeError: It does not fit the schema, or the run was recorded before.
         """
-        rows = _one_row(row)
+        rows = _one_row({**row, "seq": 0})
         app_id = f"{row['run_id']}/{paths.RUNS.name}"
         if not self._tables.append(paths.RUNS, rows, app_id=app_id, number=0):
             raise LakeError(f"run {row['run_id']} was recorded before: give each run its own id")
@@ -213,7 +254,10 @@ def _check_marker(blobs: BlobStore) -> None:
     try:
         version = json.loads(blobs.get(paths.MARKER_KEY))["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise LakeError(f"{paths.MARKER_KEY} in {blobs.url} cannot be read: {error!r}") from error
+        whole = json.dumps({"format_version": FORMAT_VERSION})
+        raise LakeError(
+            f"{paths.MARKER_KEY} in {blobs.url} cannot be read ({error!r}): write {whole} into it"
+        ) from error
     if version != FORMAT_VERSION:
         raise LakeError(
             f"{blobs.url} has format version {version}, this gristmill reads {FORMAT_VERSION}: use the"

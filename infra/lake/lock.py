@@ -17,6 +17,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 HEARTBEAT_S: Final = 10.0
 STALE_S: Final = 60.0  # six missed heartbeats
 POLL_S: Final = 0.5
-_START_TOLERANCE_S: Final = 2.0  # psutil derives it from the boot time, which moves with the clock
+_START_TOLERANCE_S: Final = 0.02  # two ticks
 _FOLDER: Final = "locks/writer"
 _KEY: Final = re.compile(rf"{_FOLDER}/(\d{{10}})\.json")
 
@@ -47,7 +48,9 @@ class LockEntry:
         host: Host name.
         pid_namespace: In which `pid` means something: a container has its own.
         pid: Process id.
-        process_started_s: When the process started, seconds since the epoch: a reused pid has another.
+        boot: Which start of the machine that was; empty where the system gives it no name.
+        process_started_s: When the process started, seconds since then: a reused pid has another. Not by the wall
+            clock: one that jumps would make every holder a stranger.
         heartbeat_s: When the holder last showed itself, seconds since the epoch, by its own clock; for people.
         released: It is done.
     """
@@ -59,13 +62,34 @@ class LockEntry:
     process_started_s: float
     heartbeat_s: float
     released: bool = False
+    boot: str = ""
 
     def may_be_held(self) -> bool:
         """False when it was released, or its process ran here and is gone."""
         if self.released:
             return False
         is_here = (self.host, self.pid_namespace) == (socket.gethostname(), _pid_namespace())
-        return not is_here or _is_running(self.pid, self.process_started_s)
+        if not is_here:
+            return True
+        return self.boot == _boot() and _is_running(self.pid, self.process_started_s)
+
+
+def fault(blobs: BlobStore) -> tuple[str, str]:
+    """Key of the latest entry and what is wrong with it; two empty strings where nothing is.
+
+    Raises:
+        LakeError: The store cannot be reached.
+    """
+    key = _key(max(_numbers(blobs), default=0))
+    if not blobs.exists(key):
+        return "", ""
+    try:
+        LockEntry(**json.loads(blobs.get(key)))
+    except (ValueError, TypeError) as error:
+        return key, f"cannot be read: {error}"
+    except IntegrityError:  # it passed on just now
+        return "", ""
+    return "", ""
 
 
 class _Watch:
@@ -141,8 +165,9 @@ class WriterLock:
             host=socket.gethostname(),
             pid_namespace=_pid_namespace(),
             pid=os.getpid(),
-            process_started_s=psutil.Process().create_time(),
+            process_started_s=_started_s(os.getpid()),
             heartbeat_s=time.time(),
+            boot=_boot(),
         )
         if not blobs.put_if_absent(_key(number), _encode(entry)):
             return None
@@ -175,11 +200,12 @@ class WriterLock:
             raise _taken(self._blobs, _read(self._blobs, max(_numbers(self._blobs), default=0)))
 
     def release(self) -> None:
-        """Let go of it."""
+        """Let go of it. Where the store fails it passes on as that of a dead writer; no earlier error is hidden."""
         self._stop.set()
         self._thread.join()
-        if self._is_latest():
-            self._blobs.put(_key(self._number), _encode(replace(self._entry, released=True)))
+        with suppress(LakeError):
+            if self._is_latest():
+                self._blobs.put(_key(self._number), _encode(replace(self._entry, released=True)))
 
     def _is_latest(self) -> bool:
         return _numbers(self._blobs)[-1:] == [self._number]
@@ -201,12 +227,29 @@ def _pid_namespace() -> str:
     return str(link.readlink()) if link.is_symlink() else ""
 
 
+def _boot() -> str:
+    """Linux' name for this start of the machine; empty on systems that have none."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def _started_s(pid: int) -> float:
+    """When a process started, seconds since boot; by the wall clock on systems that do not tell."""
+    path = Path(f"/proc/{pid}/stat")
+    if not Path("/proc/self/stat").is_file():
+        started_s: float = psutil.Process(pid).create_time()
+        return started_s
+    # proc(5): field 22, counted from 1; the second is the name in parentheses, with any character in it.
+    ticks = path.read_text(errors="replace").rpartition(")")[2].split()[19]
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 def _is_running(pid: int, started_s: float) -> bool:
     try:
         process = psutil.Process(pid)
-        same: bool = abs(process.create_time() - started_s) <= _START_TOLERANCE_S
+        same = abs(_started_s(pid) - started_s) <= _START_TOLERANCE_S
         return same and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return False
     except psutil.AccessDenied:
         return True

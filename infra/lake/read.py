@@ -225,10 +225,8 @@ class LakeView:
         }
 
     def runs(self) -> pa.Table:
-        """Every recorded run, oldest first."""
-        return self._read(paths.RUNS).sort_by(
-            [("started_at", "ascending"), ("run_id", "ascending")]
-        )
+        """Every recorded run, in the order they were recorded."""
+        return self._read(paths.RUNS).sort_by("seq")
 
     @cached_property
     def live(self) -> Live:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.lake import paths
+from infra.lake.delta import file_rows
 from infra.lake.files import ROWS_PER_FILE
 from infra.lake.live import as_array, is_latest
 from infra.lake.read import LakeView
@@ -86,7 +87,7 @@ class Sweeper:
             self._tables.fence(spec, self._token)
         table = self._open(spec)
         dataset = self._tables.dataset(spec, table)
-        files = pa.table(table.get_add_actions(flatten=True)).sort_by("path").to_pylist()
+        files = file_rows(table)
         if spec is paths.COMPLETIONS:
             before = dataset.count_rows()
             kept = self._completions()

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from infra.lake import CommitBatch, Lake, make_batch_id
+from infra.lake.inspect import inspect_tables
+from infra.lake.invariants import check_invariants
 from schemas.ids import digest
 from schemas.partition import IMAGE_IMAGE, TEXT_PARAGRAPH, Partition
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
@@ -130,7 +132,7 @@ class Rows:
                 "title": "",
                 "notes": [],
                 "outcome": outcome,
-                "units": 0,
+                "units": len(cut(content, self.fingerprint)) if content >= 0 else 0,
             }
         )
 
@@ -232,6 +234,7 @@ class Model:
 
 
 def check_equal(lake: Lake, model: Model) -> None:
+    check_whole(lake)
     state = lake.state()
     assert {uri: path.outcome == "rejected" for uri, path in state.paths.items()} == {
         uri: content is None for uri, content in model.paths.items()
@@ -255,3 +258,11 @@ def check_equal(lake: Lake, model: Model) -> None:
     assert {
         (r["uri"] if r["code"] == "corrupt" else "", r["code"], r["unit_id"]) for r in found
     } == (model.rejects())
+
+
+def check_whole(lake: Lake) -> None:
+    """Nothing of it is damaged, as far as `gristmill verify` can tell."""
+    assert all(table.is_whole for table in inspect_tables(lake.blobs, lambda *_: None))
+    broken = check_invariants(lake.view(), {SPACE: "text_hash"})
+    assert broken.holds, broken
+    assert broken.waiting == [], "contents are waiting to be read again"

@@ -259,7 +259,7 @@ def test_runs_are_recorded_once(local_lake):
     local_lake.record_run(row)
     local_lake.record_run(row | {"run_id": "run-0", "finished_at": NOON})
     assert local_lake.runs().schema == RUNS
-    assert local_lake.runs()["run_id"].to_pylist() == ["run-0", "run-1"]
+    assert local_lake.runs()["run_id"].to_pylist() == ["run-1", "run-0"]
     with pytest.raises(LakeError, match="recorded before"):
         local_lake.record_run(row)
     with pytest.raises(LakeError, match=r"missing .'balance'"):

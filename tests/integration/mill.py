@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from flows import wiring
-from flows.build import SnapshotBuilder, read_manifest
+from flows.build import SnapshotBuilder, known_manifests
 from flows.forget import Proof, begin, find_target, hide, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import list_sources
@@ -16,11 +16,13 @@ from infra import pointer
 from infra.inline_executor import InlineExecutor
 from infra.lake import Lake, LakeState
 from schemas.balance import Balance
-from schemas.config import Config
+from schemas.config import Config, Engine
 from schemas.engine import Session
 from schemas.manifest import Manifest
 from schemas.partition import ALL_PARTITIONS
 from schemas.space import SpaceContract
+
+EACH_ALONE = Config(engine=Engine(commit_rows=1))  # every source is a batch of its own
 
 
 @cache
@@ -83,11 +85,10 @@ class Mill:
     def publish(self) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
         spaces = self.spaces_of(self.config)
-        current = pointer.current(blobs)
         session = session_of(self.config)
         with self.lake.writer(run_id):
-            previous = read_manifest(blobs, current) if current else None
-            builder = SnapshotBuilder(self.lake, session, self.config.indexing, previous)
+            known = known_manifests(blobs)
+            builder = SnapshotBuilder(self.lake, session, self.config.indexing, known)
             built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
             manifest = builder.finish(run_id, spaces, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")

@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
+import time_machine
 
 from infra.blobs import open_blobs
 from infra.lake.lock import LockEntry, WriterLock
@@ -142,6 +144,35 @@ def test_another_process_with_the_same_pid_is_not_the_writer(blobs):
     with pytest.raises(ConflictError, match="run first"):
         take(blobs)
     held_by(blobs, **mine | {"process_started_s": mine["process_started_s"] - 60})
+    take(blobs)
+
+
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_clock_that_jumps_makes_no_stranger_of_a_living_writer(blobs, tmp_path, days):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        with (
+            time_machine.travel(datetime.now(UTC) + timedelta(days=days)),
+            pytest.raises(ConflictError, match="run first"),
+        ):
+            take(blobs)
+        (key,) = blobs.list("locks")
+        started_s = json.loads(blobs.get(key))["process_started_s"]
+        assert started_s < time.clock_gettime(
+            time.CLOCK_BOOTTIME
+        )  # since boot, not by the wall clock
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_after_a_restart_of_the_machine_no_holder_is_left(blobs):
+    WriterLock.acquire(blobs, "first").release()
+    (key,) = blobs.list("locks")
+    held_by(blobs, **json.loads(blobs.get(key)) | {"released": False, "boot": "another"})
     take(blobs)
 
 
