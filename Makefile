@@ -49,11 +49,11 @@ test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
 	@$(BIN)/python -m pytest -q -m "not slow and not ray and not chaos and not gpu"
 
 test-slow: $(SETUP) $(PHOTOS)
-	@$(BIN)/python -m pytest -q -m "(slow or ray or chaos or gpu) and not long"
+	@$(BIN)/python -m pytest -q --durations=15 -m "(slow or ray or chaos or gpu) and not long"
 
 chaos: export GRISTMILL_CHAOS_POINTS ?= all
-chaos: export GRISTMILL_CHAOS_MOMENTS ?= 25
 chaos: export GRISTMILL_CHAOS_HISTORIES ?= 100
+chaos: export GRISTMILL_CHAOS_STEPS ?= 25
 chaos: export GRISTMILL_CHAOS_TALLY ?= .gristmill/chaos.jsonl
 chaos: $(SETUP)  ## kill runs, gc and forget at every write and at any moment; overlap; damage (hours)
 	@mkdir -p "$$(dirname "$$GRISTMILL_CHAOS_TALLY")" && rm -f "$$GRISTMILL_CHAOS_TALLY"

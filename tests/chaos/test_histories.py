@@ -23,8 +23,8 @@ from tests.integration.mill import Mill
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
-HISTORIES = int(os.environ.get("GRISTMILL_CHAOS_HISTORIES", "3"))
-STEPS = 15
+HISTORIES = int(os.environ.get("GRISTMILL_CHAOS_HISTORIES", "2"))
+STEPS = int(os.environ.get("GRISTMILL_CHAOS_STEPS", "10"))
 NAMES = ("a.txt", "b.txt", "c.md", "d.md")
 EMPTY = ""  # a file of no bytes is rejected
 TEXTS = (EMPTY, *(f"The mill has wheel number {n}." for n in range(4)))

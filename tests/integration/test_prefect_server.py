@@ -25,7 +25,7 @@ def is_server(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("when", ["starting", "up"])
+@pytest.mark.parametrize("when", ["starting", pytest.param("up", marks=pytest.mark.long)])
 def test_a_killed_driver_leaves_no_server(when):
     with subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE) as driver:
         if when == "up":
