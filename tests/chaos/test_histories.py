@@ -51,16 +51,16 @@ class History(RuleBasedStateMachine):
     def write(self, name: str, text: str) -> None:
         self.mill.write(name, text)
 
-    @rule(name=st.sampled_from(NAMES))
-    def delete(self, name: str) -> None:
-        (self.mill.corpus / name).unlink(missing_ok=True)
+    @precondition(lambda self: self.on_disk())
+    @rule(data=st.data(), other=st.none() | st.sampled_from(NAMES))
+    def move_or_delete(self, data: st.DataObject, other: str | None) -> None:
+        path = self.mill.corpus / data.draw(st.sampled_from(self.on_disk()))
+        if other is None:
+            path.unlink()
+        else:
+            path.rename(self.mill.corpus / other)
 
-    @rule(name=st.sampled_from(NAMES), other=st.sampled_from(NAMES))
-    def move(self, name: str, other: str) -> None:
-        if (self.mill.corpus / name).exists():
-            (self.mill.corpus / name).rename(self.mill.corpus / other)
-
-    @rule(publish=st.booleans(), number=st.none() | st.integers(0, 120))
+    @rule(publish=st.booleans(), number=st.none() | st.integers(0, 60))
     def run(self, publish: bool, number: int | None) -> None:
         there = {name: (self.mill.corpus / name).read_text() for name in self.on_disk()}
         new = set(there.values()) - self.embedded - {EMPTY}
@@ -73,7 +73,7 @@ class History(RuleBasedStateMachine):
         self.embedded |= set(there.values()) - {EMPTY}
 
     @precondition(lambda self: self.forgettable())
-    @rule(data=st.data(), purge=st.booleans(), number=st.none() | st.integers(0, 200))
+    @rule(data=st.data(), purge=st.booleans(), number=st.none() | st.integers(0, 120))
     def forget(self, data: st.DataObject, purge: bool, number: int | None) -> None:
         name = data.draw(st.sampled_from(self.forgettable()))
         self.work(
@@ -86,7 +86,7 @@ class History(RuleBasedStateMachine):
             self.embedded = set()
 
     @precondition(lambda self: self.shown)
-    @rule(number=st.none() | st.integers(0, 80))
+    @rule(number=st.none() | st.integers(0, 60))
     def collect_garbage(self, number: int | None) -> None:
         self.work("gc", (), number, self.shown.get)
         self.embedded &= set(self.shown.values())
