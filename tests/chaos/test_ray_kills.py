@@ -182,7 +182,7 @@ def test_killed_processes_change_nothing(scenes, name, victim):
             recover(folder)
         assert shown_by(Mill(folder)) == expected, (name, victim, number, run.log())
         for _ in range(kills):
-            tally(name, victim)
+            tally(name, f"on Ray: {victim}")
         left |= run.family
     # Ray's agents look for their parent now and then, and give it a minute.
     assert not psutil.wait_procs(left, timeout=150)[1], "what was killed leaves processes behind"
