@@ -58,7 +58,7 @@ chaos: export GRISTMILL_CHAOS_TALLY ?= .gristmill/chaos.jsonl
 chaos: $(SETUP)  ## kill runs, gc and forget at every write and at any moment; overlap; damage (hours)
 	@mkdir -p "$$(dirname "$$GRISTMILL_CHAOS_TALLY")" && rm -f "$$GRISTMILL_CHAOS_TALLY"
 	@$(BIN)/python -m pytest -q -m chaos tests/chaos
-	@$(BIN)/python -m pytest -q -m long tests/integration
+	@$(BIN)/python -m pytest -q -m long tests/integration tests/security
 	@$(BIN)/python -m tests.chaos.tally "$$GRISTMILL_CHAOS_TALLY"
 
 check: $(SETUP)  ## format, lint, types, layers, size limits

@@ -77,6 +77,7 @@ def jump_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lake, "commit", commit)
 
 
+@pytest.mark.long
 def test_a_life_by_clocks_that_jump_is_the_same_life(tmp_path, monkeypatch):
     calm = one_life(tmp_path, itertools.repeat(timedelta()))
     jump_inside(monkeypatch)

@@ -24,7 +24,7 @@ def add_texts(folder: Path, count: int) -> None:
 def test_one_worker_two_workers_and_a_killed_run_publish_equal_segments(tmp_path):
     corpus = tmp_path / "corpus"
     make_corpus(corpus)
-    add_texts(corpus, 120)
+    add_texts(corpus, 48)
     config = tmp_path / "gristmill.toml"
     config.write_text("[engine]\ncommit_interval_s = 1.0\n")
     options = ["--config", str(config)]

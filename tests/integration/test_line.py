@@ -237,7 +237,9 @@ def test_mistakes_have_exit_codes_and_one_line(first, arguments, code):
     assert done.stderr.strip()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM]
+)
 def test_an_interrupted_run_says_so_and_leaves_nothing_running(first, tmp_path, number):
     corpus, _, _ = first
     run = subprocess.Popen(

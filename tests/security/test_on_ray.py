@@ -47,6 +47,7 @@ def test_a_file_that_bursts_memory_is_oom(ray_executor, tmp_path):
     assert time.monotonic() - started_s < 60
 
 
+@pytest.mark.long  # the engine's own suite has a deadline as well
 def test_a_file_that_takes_too_long_is_timeout(ray_executor, tmp_path):
     limits = Limits(decode_timeout_s=3)
     outcomes = outcomes_of(
