@@ -53,12 +53,11 @@ test-slow: $(SETUP) $(PHOTOS)
 
 chaos: export GRISTMILL_CHAOS_POINTS ?= all
 chaos: export GRISTMILL_CHAOS_HISTORIES ?= 100
-chaos: export GRISTMILL_CHAOS_STEPS ?= 25
 chaos: export GRISTMILL_CHAOS_TALLY ?= .gristmill/chaos.jsonl
 chaos: $(SETUP)  ## kill runs, gc and forget at every write and at any moment; overlap; damage (hours)
 	@mkdir -p "$$(dirname "$$GRISTMILL_CHAOS_TALLY")" && rm -f "$$GRISTMILL_CHAOS_TALLY"
 	@$(BIN)/python -m pytest -q -m chaos tests/chaos
-	@$(BIN)/python -m pytest -q -m long tests/integration tests/security
+	@$(BIN)/python -m pytest -q -m long tests/integration tests/contracts tests/security
 	@$(BIN)/python -m tests.chaos.tally "$$GRISTMILL_CHAOS_TALLY"
 
 check: $(SETUP)  ## format, lint, types, layers, size limits

@@ -21,10 +21,10 @@ from tests.chaos.forks import Forks
 from tests.chaos.tally import tally
 from tests.integration.mill import Mill
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.long]
 
-HISTORIES = int(os.environ.get("GRISTMILL_CHAOS_HISTORIES", "2"))
-STEPS = int(os.environ.get("GRISTMILL_CHAOS_STEPS", "10"))
+HISTORIES = int(os.environ.get("GRISTMILL_CHAOS_HISTORIES", "40"))
+STEPS = int(os.environ.get("GRISTMILL_CHAOS_STEPS", "25"))
 NAMES = ("a.txt", "b.txt", "c.md", "d.md")
 EMPTY = ""  # a file of no bytes is rejected
 TEXTS = (EMPTY, *(f"The mill has wheel number {n}." for n in range(4)))

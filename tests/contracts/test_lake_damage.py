@@ -56,6 +56,9 @@ def test_an_empty_lake_is_whole(lake):
     assert repair(lake, "repair").done == []
 
 
+@pytest.mark.parametrize(
+    "lake", ["local", pytest.param("s3", marks=[pytest.mark.slow, pytest.mark.long])], indirect=True
+)
 def test_what_is_lost_and_only_that_is_done_again(lake):
     ingest(lake, "run")
     key = garble(lake, "units", 0, ".parquet")

@@ -14,7 +14,6 @@ from schemas.errors import LakeError
 from tests.integration.damage import DAMAGE, DamagedMill
 
 TABLES = ["sources", "units", "embeddings", "rejects", "completions"]
-SLOW = [pytest.mark.slow]
 LONG = [pytest.mark.slow, pytest.mark.long]  # every kind of damage in every table: make chaos
 
 
@@ -48,8 +47,8 @@ FILES = {
     ("units", "missing"): [],
     ("embeddings", "flipped"): [],
     ("completions", "truncated"): [],
-    ("sources", "empty"): SLOW,
-    ("rejects", "garbled"): SLOW,
+    ("sources", "empty"): LONG,
+    ("rejects", "garbled"): LONG,
 }
 
 
@@ -67,7 +66,7 @@ def test_a_damaged_data_file(mill, built, table, kind):
         mill.restore()
 
 
-LOGS = {("units", "garbled"): [], ("completions", "empty"): SLOW, ("embeddings", "garbled"): SLOW}
+LOGS = {("units", "garbled"): [], ("completions", "empty"): LONG, ("embeddings", "garbled"): LONG}
 
 
 @pytest.mark.parametrize("which", [0, pytest.param(1, marks=LONG), -1])
@@ -137,7 +136,7 @@ def test_after_maintenance_the_commit_that_names_all(mill, built, table):
 
 @pytest.mark.parametrize(
     "table",
-    [*(pytest.param(t, marks=LONG) for t in TABLES[:4]), pytest.param(TABLES[4], marks=SLOW)],
+    [*(pytest.param(t, marks=LONG) for t in TABLES[:4]), pytest.param(TABLES[4], marks=LONG)],
 )
 def test_after_maintenance_the_file_that_has_all(mill, built, table):
     flows.gc(mill.lake.url, Config(), quiet=True)
@@ -156,7 +155,7 @@ def table_of(mill: DamagedMill, table: str) -> DeltaTable:
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("truncated", marks=SLOW),
+        pytest.param("truncated", marks=LONG),
         *(pytest.param(k, marks=LONG) for k in ("missing", "hint")),
     ],
 )

@@ -16,7 +16,6 @@ from schemas.config import Config
 from schemas.errors import IntegrityError, LakeError
 from tests.integration.damage import DAMAGE, DamagedMill
 
-SLOW = [pytest.mark.slow]
 LONG = [pytest.mark.slow, pytest.mark.long]
 
 
@@ -47,7 +46,7 @@ def keys_of(mill: DamagedMill) -> dict[str, str]:
     ("name", "kind"),
     [
         ("index.faiss", "missing"),
-        pytest.param("rows.arrow", "truncated", marks=SLOW),
+        pytest.param("rows.arrow", "truncated", marks=LONG),
         pytest.param("stats.json", "garbled", marks=LONG),
         pytest.param("prototypes", "missing", marks=LONG),
         pytest.param("sources", "garbled", marks=LONG),
@@ -218,7 +217,7 @@ def test_a_repair_that_is_killed_can_be_run_again(mill, built, monkeypatch, poin
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(0, marks=SLOW), *(pytest.param(n, marks=LONG) for n in range(1, 20))]
+    "seed", [pytest.param(0, marks=LONG), *(pytest.param(n, marks=LONG) for n in range(1, 20))]
 )
 @pytest.mark.parametrize("swept", [False, pytest.param(True, marks=LONG)])
 def test_damage_anywhere(mill, built, seed, swept):

@@ -21,17 +21,26 @@ def add_texts(folder: Path, count: int) -> None:
         (folder / f"text-{i:03}.txt").write_text(f"Number {i}.\n\n{words}.\n")
 
 
-def test_one_worker_two_workers_and_a_killed_run_publish_equal_segments(tmp_path):
-    corpus = tmp_path / "corpus"
-    make_corpus(corpus)
-    add_texts(corpus, 48)
-    config = tmp_path / "gristmill.toml"
-    config.write_text("[engine]\ncommit_interval_s = 1.0\n")
-    options = ["--config", str(config)]
-    one = gristmill("run", str(corpus), "--lake", str(tmp_path / "one"), "--workers", "1", *options)
-    two = gristmill("run", str(corpus), "--lake", str(tmp_path / "two"), "--workers", "2", *options)
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    make_corpus(folder)
+    add_texts(folder, 48)
+    return folder
+
+
+def test_one_worker_and_two_workers_publish_equal_segments(corpus, tmp_path):
+    one = gristmill("run", str(corpus), "--lake", str(tmp_path / "one"), "--workers", "1")
+    two = gristmill("run", str(corpus), "--lake", str(tmp_path / "two"), "--workers", "2")
     assert segments(one) == segments(two)
 
+
+@pytest.mark.long  # the gate kills without the engine, in tests/chaos
+def test_a_killed_run_goes_on_and_publishes_equal_segments(corpus, tmp_path):
+    config = tmp_path / "gristmill.toml"
+    config.write_text("[engine]\ncommit_interval_s = 0.5\n")
+    options = ["--config", str(config)]
+    one = gristmill("run", str(corpus), "--lake", str(tmp_path / "one"), *options)
     lake = tmp_path / "killed"
     children = kill_after_commits(["run", str(corpus), "--lake", str(lake), *options], lake)
     resumed = gristmill("run", str(corpus), "--lake", str(lake), *options)
