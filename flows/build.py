@@ -282,6 +282,15 @@ def manifest_key(snapshot_id: str) -> str:
     return f"snapshots/{snapshot_id}/manifest.json"
 
 
+def snapshot_ids(blobs: BlobStore) -> list[str]:
+    """Of every snapshot that has a manifest, readable or not, sorted."""
+    return [key.split("/")[-2] for key in _manifest_keys(blobs, "snapshots")]
+
+
+def _manifest_keys(blobs: BlobStore, folder: str) -> list[str]:
+    return [key for key in blobs.list(folder) if key.endswith("/manifest.json")]
+
+
 def read_manifest(blobs: BlobStore, snapshot_id: str) -> Manifest:
     """The manifest of a snapshot.
 
@@ -306,8 +315,7 @@ def read_manifests(blobs: BlobStore) -> list[Manifest]:
     Raises:
         LakeError: One cannot be read.
     """
-    ids = {key.split("/")[1] for key in blobs.list("snapshots") if key.endswith("/manifest.json")}
-    manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in ids]
+    manifests = [read_manifest(blobs, snapshot_id) for snapshot_id in snapshot_ids(blobs)]
     return sorted(manifests, key=lambda manifest: (built_after(manifest), manifest.snapshot_id))
 
 
@@ -316,11 +324,8 @@ def known_manifests(blobs: BlobStore) -> list[Manifest]:
 
     One that is damaged is left out.
     """
-    keys = [
-        key for f in ("snapshots", ASIDE) for key in blobs.list(f) if key.endswith("/manifest.json")
-    ]
     found = []
-    for key in keys:
+    for key in [*_manifest_keys(blobs, "snapshots"), *_manifest_keys(blobs, ASIDE)]:
         with suppress(LakeError):
             found.append(_trusted(blobs, key))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flows import wiring
+from flows.build import manifest_key
 from flows.maintain import staging_files, unneeded
 from flows.whole import Snapshots, look_at_snapshots
 from infra import pointer
@@ -142,7 +143,7 @@ def _tell_snapshots(snapshots: Snapshots, found: Verification) -> None:
     current = snapshots.current
     for snapshot_id, wrong in snapshots.broken.items():
         costs = "the published snapshot" if snapshot_id == current else "a snapshot that is kept"
-        key = f"snapshots/{snapshot_id}/manifest.json"
+        key = manifest_key(snapshot_id)
         found.findings.append(
             Finding(f"snapshot {snapshot_id}", key, wrong, costs, _advice(snapshot_id == current))
         )
@@ -180,11 +181,11 @@ def _tell_pointer(lake: Lake, snapshots: Snapshots, found: Verification) -> None
         found.findings.append(Finding("pointer", pointer.key_of(number), why, costs, advice))
     current = entries[max(entries)].snapshot_id if entries else None
     missing = current is not None and current not in {*snapshots.whole, *snapshots.broken}
-    if missing:
+    if current is not None and missing:
         found.findings.append(
             Finding(
                 f"snapshot {current}",
-                f"snapshots/{current}/manifest.json",
+                manifest_key(current),
                 "is missing, while the pointer names it",
                 "the published snapshot",
                 _advice(True),

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flows.build import manifest_key, trusted_manifest
+from flows.build import manifest_key, snapshot_ids, trusted_manifest
 from infra import pointer
 from infra.local_blobs import local_root
 from schemas.errors import GristmillError, LakeError
@@ -75,8 +75,7 @@ def look_at_manifests(blobs: BlobStore, only: str = "") -> Snapshots:
     """
     entries, _ = pointer.look(blobs)
     found = Snapshots(entries[max(entries)].snapshot_id if entries else None)
-    keys = [key for key in blobs.list("snapshots") if key.endswith("/manifest.json")]
-    for snapshot_id in [only] if only else [key.split("/")[1] for key in keys]:
+    for snapshot_id in [only] if only else snapshot_ids(blobs):
         try:
             found.whole[snapshot_id] = trusted_manifest(blobs, snapshot_id)
         except LakeError as error:

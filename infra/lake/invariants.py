@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from infra.lake import paths
 from infra.lake.inspect import key_columns, row_keys
-from infra.lake.live import as_array, is_latest, lookup
+from infra.lake.live import as_array, is_latest, joined, lookup
 from schemas.tables import PARTITION_COLUMNS
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _without_vector(view: LakeView, key: str, column: InputColumn) -> list[str]:
     visible = pc.field("batch").isin(batches)
     vectors = view.all_rows(paths.embeddings(key), [*PARTITION_COLUMNS, "input_hash"], visible)
     has_vector = pc.is_in(
-        _joined(units, column), value_set=as_array(pc.unique(_joined(vectors, "input_hash")))
+        joined(units, column), value_set=as_array(pc.unique(joined(vectors, "input_hash")))
     )
     rejects = view.all_rows(paths.REJECTS, ["unit_id"], (pc.field("unit_id") != "") & visible)
     rejected = pc.is_in(units["unit_id"], value_set=as_array(rejects["unit_id"]))
@@ -135,11 +135,6 @@ def _check_repeats(view: LakeView, spec: TableSpec, broken: Broken) -> None:
     repeats = len(keys) - len(pc.unique(keys))
     if repeats:
         broken.repeated[spec.name] = repeats
-
-
-def _joined(rows: pa.Table, column: str) -> pa.ChunkedArray:
-    """``modality/granularity/hash`` of each row."""
-    return pc.binary_join_element_wise(*(rows[n] for n in PARTITION_COLUMNS), rows[column], "/")
 
 
 def _lacking(wanted: pa.ChunkedArray, there: pa.ChunkedArray) -> list[str]:

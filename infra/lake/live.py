@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables import COMPLETIONS
+from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +75,12 @@ def is_latest(rows: pa.Table, key: str, live: pa.Table) -> pa.Array:
     """Mask of the rows whose (`key`, batch) is a pair in `live`, which has each key once."""
     batches = lookup(live[key], live["batch"], rows[key])
     return pc.fill_null(pc.equal(batches, rows["batch"]), fill_value=False)
+
+
+def joined(rows: pa.Table, column: str) -> pa.ChunkedArray:
+    """``modality/granularity/hash`` of each row, the hash from that column."""
+    parts = [rows[name] for name in (*PARTITION_COLUMNS, column)]
+    return pc.binary_join_element_wise(*parts, "/")
 
 
 def _latest(completions: pa.Table, kind: str, keys: Sequence[str], values: list[str]) -> pa.Table:

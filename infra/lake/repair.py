@@ -22,7 +22,7 @@ from infra.lake.invariants import check_invariants
 from infra.lake.log import read_log, table_specs
 from infra.lake.mend import candidates, first_seen, mend_log
 from infra.lake.read import LakeView
-from infra.lake.sweep import BATCH_KIND
+from infra.lake.sweep import batch_names
 from schemas.errors import IntegrityError
 from schemas.tables import COMPLETIONS
 
@@ -258,9 +258,8 @@ class Repairer:
     def _rewrite_completions(self, kept: pa.Table, batches: Mapping[str, int]) -> None:
         """Replace all of them; a batch (name -> seq) that is named no more gets a row of its own kind."""
         named = set(pc.unique(kept["batch"]).to_pylist())
-        blank = {"kind": BATCH_KIND, "uri": "", "source_id": "", "fingerprint": ""}
-        more = [blank | {"batch": b, "seq": seq} for b, seq in batches.items() if b not in named]
-        rows = pa.concat_tables([kept.cast(COMPLETIONS), pa.Table.from_pylist(more, COMPLETIONS)])
+        more = batch_names({b: seq for b, seq in batches.items() if b not in named})
+        rows = pa.concat_tables([kept.cast(COMPLETIONS), more])
         ordered = rows.sort_by([(name, "ascending") for name in paths.COMPLETIONS.sort_by])
         self._rewrite(paths.COMPLETIONS, lambda _: True, [ordered] if ordered.num_rows else [])
 

@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 from infra.lake import paths
 from infra.lake.delta import file_rows
 from infra.lake.files import ROWS_PER_FILE
-from infra.lake.live import as_array, is_latest
+from infra.lake.live import as_array, is_latest, joined
 from infra.lake.read import LakeView
 from schemas.errors import LakeError
 from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow.dataset as ds
@@ -198,13 +198,13 @@ class Sweeper:
 
     def _is_used(self, rows: pa.Table) -> pa.ChunkedArray:
         """Whether a live unit of the same partition has this content."""
-        keys = _joined(rows, "input_hash")
+        keys = joined(rows, "input_hash")
         by_text = pc.is_in(keys, value_set=self._hashes["text_hash"])
         return pc.or_(by_text, pc.is_in(keys, value_set=self._hashes["pixels_hash"]))
 
     def _hashes_of(self, column: str) -> pa.Array:
         units = self._view.live_units(columns=[*PARTITION_COLUMNS, column])
-        return as_array(pc.unique(_joined(units.filter(pc.field(column) != ""), column)))
+        return as_array(pc.unique(joined(units.filter(pc.field(column) != ""), column)))
 
     @cached_property
     def _named_paths(self) -> pa.Table:
@@ -245,15 +245,14 @@ class Sweeper:
         needed -= set(pc.unique(kept["batch"]).to_pylist())
         seqs = self._view.live.batches
         seq_of = dict(zip(seqs["batch"].to_pylist(), seqs["seq_min"].to_pylist(), strict=True))
-        blank = {"kind": BATCH_KIND, "uri": "", "source_id": "", "fingerprint": ""}
-        left = [blank | {"batch": batch, "seq": seq_of[batch]} for batch in sorted(needed)]
-        return pa.Table.from_pylist(left, COMPLETIONS)
+        return batch_names({batch: seq_of[batch] for batch in sorted(needed)})
 
 
-def _joined(rows: pa.Table, column: str) -> pa.ChunkedArray:
-    """``modality/granularity/hash`` of each row."""
-    modality, granularity = (rows[name] for name in PARTITION_COLUMNS)
-    return pc.binary_join_element_wise(modality, granularity, rows[column], "/")
+def batch_names(seq_of: Mapping[str, int]) -> pa.Table:
+    """Completions that keep batches complete (name -> seq) of which nothing else is left to say."""
+    blank = {"kind": BATCH_KIND, "uri": "", "source_id": "", "fingerprint": ""}
+    rows = [blank | {"batch": batch, "seq": seq} for batch, seq in seq_of.items()]
+    return pa.Table.from_pylist(rows, COMPLETIONS)
 
 
 def _pair(rows: pa.Table, seq: pa.ChunkedArray) -> pa.ChunkedArray:
