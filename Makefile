@@ -15,12 +15,12 @@ else
 LAKE ?= .gristmill/lake
 endif
 
-.PHONY: help run setup test test-fast test-slow chaos check format bench clean
+.PHONY: help run setup test test-fast test-slow chaos check format bench bench-index bench-scale clean
 
 help:  ## list the targets
 	@echo "make TARGET:"
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */|/' \
-		| awk -F '|' '{printf "  %-10s %s\n", $$1, $$2}'
+		| awk -F '|' '{printf "  %-11s %s\n", $$1, $$2}'
 
 setup: $(SETUP)  ## create .venv from requirements.lock (every other target does it when needed)
 
@@ -53,11 +53,12 @@ test-slow: $(SETUP) $(PHOTOS)
 
 chaos: export GRISTMILL_CHAOS_POINTS ?= all
 chaos: export GRISTMILL_CHAOS_HISTORIES ?= 100
+chaos: export GRISTMILL_INDEX_STEPS ?= 500
 chaos: export GRISTMILL_CHAOS_TALLY ?= .gristmill/chaos.jsonl
 chaos: $(SETUP)  ## kill runs, gc and forget at every write and at any moment; overlap; damage (hours)
 	@mkdir -p "$$(dirname "$$GRISTMILL_CHAOS_TALLY")" && rm -f "$$GRISTMILL_CHAOS_TALLY"
 	@$(BIN)/python -m pytest -q -m chaos tests/chaos
-	@$(BIN)/python -m pytest -q -m long tests/integration tests/contracts tests/security
+	@$(BIN)/python -m pytest -q -m "long and not chaos" tests
 	@$(BIN)/python -m tests.chaos.tally "$$GRISTMILL_CHAOS_TALLY"
 
 check: $(SETUP)  ## format, lint, types, layers, size limits
@@ -73,6 +74,12 @@ format: $(SETUP)  ## format the code and apply safe fixes
 
 bench: $(SETUP)  ## our throughput as a share of the bare limit: text and video
 	@$(BIN)/python -m benchmarks.throughput
+
+bench-index: $(SETUP)  ## autofaiss and us on the same million vectors at the same budget (hours)
+	@$(BIN)/python -m benchmarks.indexing .gristmill/bench-index
+
+bench-scale: $(SETUP)  ## what a vector costs from 1 to 10 million rows, into docs/scale.md (hours)
+	@$(BIN)/python -m benchmarks.scale .gristmill/bench-scale --write
 
 clean:  ## remove .venv, the sample lake and caches
 	@rm -rf .venv .gristmill build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

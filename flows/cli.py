@@ -5,19 +5,20 @@ Heavy libraries load inside the commands, so that ``--help`` is instant.
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flows.cli_care import register
+from flows import cli_care, cli_exact, cli_index, cli_snapshots
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
+    NAMES,
     AcceptGone,
+    Acl,
     AsJson,
     ConfigFile,
     LakeUrl,
@@ -25,11 +26,11 @@ from flows.options import (
     Queries,
     Sources,
     Wait,
+    Where,
     Workers,
     check_rejects,
     give,
     make_config,
-    say,
     say_error,
 )
 from schemas.errors import ConfigError, GristmillError
@@ -92,48 +93,6 @@ def ingest(
 
 
 @app.command()
-def index(
-    lake: LakeUrl,
-    config: ConfigFile = None,
-    workers: Workers = 0,
-    wait: Wait = None,
-    as_json: AsJson = False,
-) -> None:
-    """Build and check a snapshot from the tables; the current one stays published."""
-    from flows import flows
-    from flows.show import show_manifest
-
-    manifest = flows.index(lake, make_config(config, workers, wait))
-    give(as_json, json.loads(manifest.to_json()), lambda: show_manifest(manifest))
-
-
-@app.command()
-def publish(
-    lake: LakeUrl,
-    snapshot: Annotated[str, typer.Argument(help="Snapshot id; default: the newest built.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Make a built snapshot the current one."""
-    from flows.snapshots import publish_snapshot
-
-    chosen = publish_snapshot(lake, snapshot)
-    give(as_json, {"snapshot": chosen}, lambda: say(f"published {chosen}"))
-
-
-@app.command()
-def rollback(
-    lake: LakeUrl,
-    snapshot: Annotated[str, typer.Argument(help="Snapshot id; default: the one before.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Make an earlier snapshot the current one again."""
-    from flows.snapshots import rollback_snapshot
-
-    chosen = rollback_snapshot(lake, snapshot)
-    give(as_json, {"snapshot": chosen}, lambda: say(f"rolled back to {chosen}"))
-
-
-@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     lake: LakeUrl,
@@ -144,6 +103,11 @@ def search(
     way: Annotated[str, typer.Option(help="routed, or unified: all partitions in one ranking.")] = (
         "routed"
     ),
+    where: Where = None,
+    acl: Acl = None,
+    snapshot: Annotated[
+        str, typer.Option("--snapshot", metavar="ID", help=f"Ask this one. {NAMES}")
+    ] = "current",
     as_json: AsJson = False,
 ) -> None:
     """Ask the published snapshot."""
@@ -152,7 +116,10 @@ def search(
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
-    result = open_retriever(lake).search(query, k=k, route=route, way=cast("Way", way))
+    retriever = open_retriever(lake, snapshot)
+    result = retriever.search(
+        query, k=k, route=route, way=cast("Way", way), where=where or (), acl=acl or None
+    )
     give(as_json, result.as_dict(), lambda: show_hits(query, result))
 
 
@@ -190,7 +157,10 @@ def evaluate(
     give(as_json, table, lambda: show_evaluation(table))
 
 
-register(app)
+cli_index.register(app)
+cli_exact.register(app)
+cli_snapshots.register(app)
+cli_care.register(app)
 
 
 def main() -> None:

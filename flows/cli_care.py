@@ -8,6 +8,7 @@ import typer
 
 from flows.options import (
     EXIT_FAILED,
+    NAMES,
     AsJson,
     ConfigFile,
     LakeUrl,
@@ -39,26 +40,6 @@ def retry(
 
     balance = flows.retry(lake, make_config(config, workers, wait), names or [], code or [])
     give(as_json, {"balance": balance.as_dict()}, lambda: show_balance(balance))
-
-
-def snapshots(
-    lake: LakeUrl,
-    protect: Annotated[
-        str, typer.Option("--protect", metavar="ID", help="Keep this one through all maintenance.")
-    ] = "",
-    unprotect: Annotated[str, typer.Option("--unprotect", metavar="ID", help="No longer.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """List the snapshots of a lake; the current one and protected ones are marked."""
-    from flows.show import show_snapshots
-    from flows.snapshots import list_snapshots, protect_snapshot
-
-    if protect:
-        protect_snapshot(lake, protect, protect=True)
-    if unprotect:
-        protect_snapshot(lake, unprotect, protect=False)
-    rows = list_snapshots(lake)
-    give(as_json, {"snapshots": rows}, lambda: show_snapshots(rows))
 
 
 def forget(
@@ -111,7 +92,7 @@ def gc(
 def verify(
     lake: LakeUrl,
     snapshot: Annotated[
-        str, typer.Argument(help="Look at this snapshot only; default: at the whole lake.")
+        str, typer.Argument(help=f"Look at this one only; default: at the whole lake. {NAMES}")
     ] = "",
     repair: Annotated[
         bool,
@@ -156,5 +137,5 @@ def doctor(as_json: AsJson = False) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add them to the command line."""
-    for command in (retry, snapshots, forget, gc, verify, doctor):
+    for command in (retry, forget, gc, verify, doctor):
         app.command()(command)

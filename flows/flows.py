@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import wiring
-from flows.build import SnapshotBuilder, known_manifests
+from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, Target, begin, check_proof, find_target, hide, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import check_sources, list_sources
@@ -195,7 +195,7 @@ def run_flow(around: Surroundings, sources: list[str]) -> Manifest | None:
     ingest_task(around, plan_task(around, sources))
     if not around.lake.counts()["units"]:
         return None
-    manifest = snapshot_task(around, index_all(around))
+    manifest = build_snapshot(around)
     publish_task(around, manifest)
     return manifest
 
@@ -219,7 +219,7 @@ def retry_flow(
 @flow(name="gristmill-index", validate_parameters=False)
 def index_flow(around: Surroundings) -> Manifest:
     """Index every partition in every space; publish nothing."""
-    return snapshot_task(around, index_all(around))
+    return build_snapshot(around)
 
 
 @flow(name="gristmill-gc", validate_parameters=False)
@@ -235,14 +235,21 @@ def forget_flow(around: Surroundings, target: Unseen[Target]) -> Proof:
     begin(around.lake, wanted, around.run_id)
     manifest = None
     if around.lake.counts()["units"]:
-        manifest = snapshot_task(around, index_all(around))
+        manifest = build_snapshot(around, expunge=True)
         publish_task(around, manifest)
     return purge(around.lake, wanted, manifest.snapshot_id if manifest else None)
 
 
-def index_all(around: Surroundings) -> list[IndexManifest]:
-    """One task for each partition and space that has vectors."""
-    builder = _builder(around, known_manifests(around.lake.blobs))
+def build_snapshot(around: Surroundings, *, expunge: bool = False) -> Manifest:
+    """One task for each partition and space, and one for what holds them together."""
+    builder = SnapshotBuilder(
+        around.lake,
+        lambda: around.session,
+        around.spaces,
+        around.config.indexing,
+        wiring.workers(around.config),
+        Before.of(around.lake.blobs, expunge=expunge),
+    )
     built = [
         index_task.with_options(task_run_name=f"index {partition} in {space.name}")(
             around, builder, partition, space
@@ -250,11 +257,7 @@ def index_all(around: Surroundings) -> list[IndexManifest]:
         for space in around.spaces
         for partition in ALL_PARTITIONS
     ]
-    return [entry for entry in built if entry is not None]
-
-
-def _builder(around: Surroundings, known: Sequence[Manifest]) -> SnapshotBuilder:
-    return SnapshotBuilder(around.lake, around.session, around.config.indexing, known)
+    return snapshot_task(around, builder, [entry for entry in built if entry is not None])
 
 
 @task(name="plan", cache_policy=NO_CACHE)
@@ -302,9 +305,11 @@ def index_task(
 
 
 @task(name="snapshot", cache_policy=NO_CACHE)
-def snapshot_task(around: Surroundings, entries: list[IndexManifest]) -> Manifest:
+def snapshot_task(
+    around: Surroundings, builder: SnapshotBuilder, entries: list[IndexManifest]
+) -> Manifest:
     """Write the manifest of what was built."""
-    return _builder(around, []).finish(around.run_id, around.spaces, entries)
+    return builder.finish(around.run_id, entries)
 
 
 @task(name="publish", cache_policy=NO_CACHE)

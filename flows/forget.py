@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.build import manifest_key, read_manifests
 from flows.maintain import unneeded
+from flows.manifests import all_manifests, manifest_key
 from flows.report import escaped
 from flows.rows import BatchRows
 from flows.snapshots import protect_key
 from infra.aside import ASIDE
 from infra.lake import paths
-from schemas.errors import ConfigError, IntegrityError, LakeError
+from schemas.errors import ConfigError, FormatError, IntegrityError, LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from infra.lake import Lake, LakeView
     from schemas.blobs import BlobStore
-    from schemas.manifest import Manifest
+    from schemas.other_formats import AnyManifest
 
 _NEEDLES: Final = 200  # of a kind, evenly over what there is: more say no more, and each is searched in every byte
 _MIN_TEXT_CHARS: Final = 16  # shorter texts stand elsewhere by chance
@@ -126,8 +126,9 @@ def prepare(lake: Lake, names: Sequence[str], *, even_protected: bool) -> Target
     together = {name: {v for part in parts for v in getattr(part, name)} for name in _FIELDS}
     together["elsewhere"] -= together["uris"]
     target = Target(**{name: tuple(sorted(values)) for name, values in together.items()})
+    holding = snapshots_with(lake.blobs, target)
     if not even_protected:
-        _check_unprotected(lake.blobs, target)
+        _check_unprotected(lake.blobs, holding)
     return target
 
 
@@ -163,12 +164,16 @@ def hide(lake: Lake, target: Target, run_id: str) -> None:
         lake.commit(rows.seal(), run_id=run_id)
 
 
-def snapshots_with(blobs: BlobStore, target: Target) -> list[Manifest]:
-    """Kept snapshots that know any of it."""
-    return [m for m in read_manifests(blobs) if _knows(blobs, m, target)]
+def snapshots_with(blobs: BlobStore, target: Target) -> list[AnyManifest]:
+    """Kept snapshots that know any of it.
+
+    Raises:
+        FormatError: One is of a newer format: what it knows cannot be told.
+    """
+    return [m for m in all_manifests(blobs) if _knows(blobs, m, target)]
 
 
-def _check_unprotected(blobs: BlobStore, target: Target) -> None:
+def _check_unprotected(blobs: BlobStore, holding: Sequence[AnyManifest]) -> None:
     """Refuse while a protected snapshot needs it.
 
     Raises:
@@ -176,7 +181,7 @@ def _check_unprotected(blobs: BlobStore, target: Target) -> None:
     """
     needed = [
         manifest.snapshot_id
-        for manifest in snapshots_with(blobs, target)
+        for manifest in holding
         if blobs.exists(protect_key(manifest.snapshot_id))
     ]
     if needed:
@@ -204,7 +209,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
     if snapshot_id is None:
         for key in lake.blobs.list("pointer"):  # it points at nothing that is left
             lake.blobs.delete(key)
-    keys = [*unneeded(lake.blobs, read_manifests(lake.blobs)), *_reports_about(lake.blobs, target)]
+    keys = [*unneeded(lake.blobs, all_manifests(lake.blobs)), *_reports_about(lake.blobs, target)]
     keys += lake.blobs.list(ASIDE)  # what repairs set aside may have any of it
     for key in keys:
         lake.blobs.delete(key)
@@ -234,7 +239,12 @@ def check_proof(proof: Proof) -> None:
         )
 
 
-def _knows(blobs: BlobStore, manifest: Manifest, target: Target) -> bool:
+def _knows(blobs: BlobStore, manifest: AnyManifest, target: Target) -> bool:
+    if manifest.sources is None:
+        raise FormatError(
+            f"snapshot {manifest.snapshot_id} may hold what is to be forgotten, but {manifest.advice}."
+            " Nothing was changed"
+        )
     with pa.memory_map(str(blobs.local_path(manifest.sources.key))) as file:
         rows = pa.ipc.open_file(file).read_all()
         known = pc.or_(

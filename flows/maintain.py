@@ -6,19 +6,20 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
-from flows.build import built_after, manifest_key, read_manifests
+from flows.manifests import all_manifests, built_after, is_newer, manifest_key
+from flows.segment_store import BUILDING
 from flows.snapshots import protect_key
 from infra import pointer
 from infra.local_blobs import half_written, local_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from infra.lake.sweep import TableSweep
     from schemas.blobs import BlobStore
     from schemas.config import Config
-    from schemas.manifest import Manifest
+    from schemas.other_formats import AnyManifest
 
 _FOLDERS = ("segments", "snapshots/files")  # of immutable blobs that manifests name
 _WRITERS_FOLDERS = ("tables", "segments", "snapshots", "forget", "damaged")
@@ -36,6 +37,8 @@ class Collected:
         half_written: Staging files of writers that were killed.
         tables: What became of each table.
         table_files: Data files that the tables as of now do not need.
+        newer: Snapshots in a newer format, of which nobody here knows what they need: while there is one, every
+            snapshot and every file of one stays.
     """
 
     dry_run: bool
@@ -45,6 +48,7 @@ class Collected:
     half_written: int
     tables: tuple[TableSweep, ...]
     table_files: int
+    newer: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -69,7 +73,7 @@ def collect(
         kept, expired = _share_out(lake.blobs, config.runs.keep_snapshots)
         if not dry_run:
             kept, expired = _expire(lake.blobs, kept, expired)
-        blobs = unneeded(lake.blobs, kept)
+        blobs = [*unneeded(lake.blobs, kept), *lake.blobs.list(BUILDING)]
         sweeper = lake.sweeper()
         tables = tuple(sweeper.sweep(spec, dry_run=dry_run) for spec in sweeper.specs())
         files = sweeper.vacuum(dry_run=dry_run)
@@ -87,22 +91,25 @@ def collect(
         len(staged),
         tables,
         files,
+        tuple(m.snapshot_id for m in kept if is_newer(m)),
     )
 
 
-def _share_out(blobs: BlobStore, keep: int) -> tuple[list[Manifest], list[Manifest]]:
-    """Snapshots to keep and to expire.
+def _share_out(blobs: BlobStore, keep: int) -> tuple[list[AnyManifest], list[AnyManifest]]:
+    """Snapshots to keep and to expire, whatever format they have.
 
     Kept are the `keep` that were published last, the current one, the protected ones, and those built after the
-    current one, which may be published yet.
+    current one, which may be published yet. All are kept beside one in a newer format.
     """
     entries = pointer.history(blobs)
     published = list(dict.fromkeys(entry.snapshot_id for entry in reversed(entries)))
-    manifests = {manifest.snapshot_id: manifest for manifest in read_manifests(blobs)}
+    manifests = {manifest.snapshot_id: manifest for manifest in all_manifests(blobs)}
+    if any(map(is_newer, manifests.values())):
+        return list(manifests.values()), []
     current = manifests.get(published[0]) if published else None
     newest = built_after(current) if current else 0
-    kept: list[Manifest] = []
-    expired: list[Manifest] = []
+    kept: list[AnyManifest] = []
+    expired: list[AnyManifest] = []
     for snapshot_id, manifest in manifests.items():
         stays = (
             snapshot_id in published[:keep]
@@ -114,8 +121,8 @@ def _share_out(blobs: BlobStore, keep: int) -> tuple[list[Manifest], list[Manife
 
 
 def _expire(
-    blobs: BlobStore, kept: list[Manifest], expired: list[Manifest]
-) -> tuple[list[Manifest], list[Manifest]]:
+    blobs: BlobStore, kept: list[AnyManifest], expired: list[AnyManifest]
+) -> tuple[list[AnyManifest], list[AnyManifest]]:
     """Delete the manifests of the expired ones; one that became current meanwhile comes back.
 
     A rollback looks after its move whether the manifest still is there, this looks after the deletion where the pointer
@@ -143,7 +150,9 @@ def staging_files(lake_url: str) -> list[Path]:
     return [path for path in found if not path.name.startswith("protected#")]
 
 
-def unneeded(blobs: BlobStore, kept: Iterable[Manifest]) -> list[str]:
-    """Keys of segments and snapshot files that no kept manifest names."""
+def unneeded(blobs: BlobStore, kept: Sequence[AnyManifest]) -> list[str]:
+    """Keys of segments and snapshot files that no kept manifest names; none if one is kept that cannot be read."""
+    if any(map(is_newer, kept)):
+        return []
     needed = {ref.key for manifest in kept for ref in manifest.files()}
     return [key for folder in _FOLDERS for key in blobs.list(folder) if key not in needed]

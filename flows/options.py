@@ -18,6 +18,7 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_REJECTS: Final = 3
 EXIT_INTERRUPTED: Final = 130
+NAMES: Final = "An id, the start of one, current or previous."  # of snapshots, as arguments
 
 Sources = Annotated[
     list[str],
@@ -52,6 +53,22 @@ MaxRejectShare = Annotated[
 ]
 Queries = Annotated[
     Path, typer.Option("--queries", metavar="FILE.jsonl", help="Queries with known answers.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="A condition on hits, e.g. 'attributes.year >= 2020'; repeat it for more. See docs/filters.md.",
+    ),
+]
+Acl = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--acl",
+        metavar="LABEL",
+        help="A label of the one who asks: hits are public or share one. Repeat it for more.",
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; logs go to stderr.")

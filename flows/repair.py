@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows import wiring
-from flows.build import manifest_key
+from flows.manifests import manifest_key
 from flows.surroundings import new_run_id
 from flows.verify import inputs_of, verify_lake
 from flows.whole import look_at_manifests, look_at_snapshots

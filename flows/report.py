@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.index.curve import draw_curve
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.balance import Balance
     from schemas.blobs import BlobStore
-    from schemas.manifest import Manifest
+    from schemas.manifest import IndexManifest, Manifest
 
 _KEPT_REJECTS = 200
 
@@ -57,6 +59,11 @@ def render(
         manifest=manifest,
         names=names,
         most_rows=max((entry.rows for entry in (manifest.indexes if manifest else ())), default=1),
+        curves=[
+            _curve(entry, names[entry.space])
+            for entry in (manifest.indexes if manifest else ())
+            if _shown(entry)
+        ],
         rejects=rejects[:_KEPT_REJECTS],
         more_rejects=max(0, len(rejects) - _KEPT_REJECTS),
     )
@@ -68,6 +75,23 @@ def escaped(text: str) -> str:
 
     page: str = jinja2.Template("{{ text }}", autoescape=True).render(text=text)
     return page
+
+
+def _shown(entry: IndexManifest) -> bool:
+    """Whether there is something to tell of how it was chosen: an index that is searched exhaustively is as it is."""
+    return len(entry.curve) > 1
+
+
+def _curve(entry: IndexManifest, space: str) -> dict[str, str]:
+    """What the page shows of one index; the drawing has escaped what is in it."""
+    targets = [check.threshold for check in entry.checks if check.name == "recall_at_10"]
+    return {
+        "partition": entry.partition,
+        "space": space,
+        "family": entry.family,
+        "reason": entry.reason,
+        "svg": draw_curve(entry.curve, entry.search, max(targets, default=0.0)),
+    }
 
 
 def _outcomes(balance: Balance) -> list[tuple[str, int, float]]:

@@ -35,13 +35,13 @@ def show_run(summary: RunSummary) -> None:
     if summary.manifest is not None:
         show_manifest(summary.manifest)
     if summary.report:
-        _console().print(f"report     {summary.report}", highlight=False, soft_wrap=True)
+        terminal().print(f"report     {summary.report}", highlight=False, soft_wrap=True)
 
 
 def show_balance(balance: Balance) -> None:
     """Every file found and what became of it, then units and time."""
-    console = _console()
-    files = _table("Balance", "files", "", right=(0,))
+    console = terminal()
+    files = table_of("Balance", "files", "", right=(0,))
     files.add_row(str(balance.found), "found")
     files.add_row(str(balance.indexed), "indexed")
     files.add_row(str(balance.unchanged), "unchanged")
@@ -67,7 +67,9 @@ def show_balance(balance: Balance) -> None:
 
 
 def _stage_table(balance: Balance) -> Table:
-    stages = _table("Stages", "stage", "items", "busy s", "idle s", "set-up s", right=(1, 2, 3, 4))
+    stages = table_of(
+        "Stages", "stage", "items", "busy s", "idle s", "set-up s", right=(1, 2, 3, 4)
+    )
     for name, stage in balance.stages.items():
         if stage.items:
             stages.add_row(
@@ -83,7 +85,7 @@ def _stage_table(balance: Balance) -> Table:
 def show_manifest(manifest: Manifest) -> None:
     """One line for each index."""
     names = {space.key: space.name for space in manifest.spaces}
-    table = _table(
+    table = table_of(
         f"Snapshot {manifest.snapshot_id}",
         "partition",
         "space",
@@ -104,12 +106,12 @@ def show_manifest(manifest: Manifest) -> None:
             f"{entry.recall_at_10:.3f}",
             f"{entry.latency_ms_p50:.2f}",
         )
-    _console().print(table)
+    terminal().print(table)
 
 
 def show_hits(query: str, result: SearchResult) -> None:
     """The routes, then the hits with the place to go to."""
-    console = _console()
+    console = terminal()
     console.print(Text(f'"{query}"', style="bold"))
     routes = [f"{route.partition} {route.weight:.2f}" for route in result.routes[:_ROUTES_SHOWN]]
     more = len(result.routes) - len(routes)
@@ -118,47 +120,49 @@ def show_hits(query: str, result: SearchResult) -> None:
     for hit in result.hits:
         place = Locator(**hit.locator).as_text()
         line = Text(f"{hit.rank:>3}  {hit.score:.3f}  ")
-        line.append(_harmless(hit.path), style="cyan")
+        line.append(harmless(hit.path), style="cyan")
         line.append(f"  {place}" if place else "")
         line.append(f"  [{hit.partition}]", style="dim")
         console.print(line, soft_wrap=True)
         if hit.text:
             console.print(
-                Text("            " + _harmless(_snippet(hit.text, query)), style="dim"),
+                Text("            " + harmless(_snippet(hit.text, query)), style="dim"),
                 soft_wrap=True,
             )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """What comes from a file, fit for a terminal: control characters as Python writes them."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def show_snapshots(rows: Sequence[dict[str, Any]]) -> None:
     """One line for each snapshot."""
-    table = _table("Snapshots", "", "snapshot", "built", "rows", "indexes", right=(3, 4))
+    table = table_of("Snapshots", "", "snapshot", "built", "rows", "indexes", right=(3, 4))
     for row in rows:
         marks = [name for name in ("current", "protected") if row[name]]
+        marks += [f"format {row['format_version']}"] if row["advice"] else []
+        counts = ("?" if row[name] is None else str(row[name]) for name in ("rows", "indexes"))
         table.add_row(
-            ", ".join(marks),
-            row["snapshot"],
-            row["created_at"],
-            str(row["rows"]),
-            str(row["indexes"]),
+            ", ".join(marks), harmless(row["snapshot"]), harmless(row["created_at"]), *counts
         )
-    _console().print(table)
+    terminal().print(table)
+    for advice in dict.fromkeys(row["advice"] for row in rows if row["advice"]):
+        of = [row["snapshot"] for row in rows if row["advice"] == advice]
+        what = f"snapshot {of[0]}" if len(of) == 1 else f"each of {len(of)} snapshots"
+        terminal().print(f"{what} {advice}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_status(found: dict[str, Any]) -> None:
     """Tables, rows, snapshot, last run."""
-    console = _console()
+    console = terminal()
     console.print(f"lake      {found['lake']}", highlight=False, soft_wrap=True)
     console.print(f"snapshot  {found['snapshot'] or 'none published yet'}", highlight=False)
-    tables = _table("Tables", "table", "version", right=(1,))
+    tables = table_of("Tables", "table", "version", right=(1,))
     for name, version in sorted(found["tables"].items()):
         tables.add_row(name, str(version))
     console.print(tables)
-    rows = _table("Live rows", "partition", "units", "vectors by space", right=(1,))
+    rows = table_of("Live rows", "partition", "units", "vectors by space", right=(1,))
     for partition, counts in sorted(found["rows"].items()):
         spaces = ", ".join(f"{name} {n}" for name, n in sorted(counts["vectors"].items()))
         rows.add_row(partition, str(counts["units"]), spaces)
@@ -176,20 +180,20 @@ def show_status(found: dict[str, Any]) -> None:
 
 def show_rejects(rows: Sequence[dict[str, Any]]) -> None:
     """One line for each reject."""
-    table = _table("Rejects", "path", "stage", "code", "reason")
+    table = table_of("Rejects", "path", "stage", "code", "reason")
     for row in rows:
         place = f" (page {row['page']})" if row["page"] is not None else ""
-        path, reason = Text(_harmless(row["path"]) + place), Text(_harmless(row["reason"]))
+        path, reason = Text(harmless(row["path"]) + place), Text(harmless(row["reason"]))
         table.add_row(path, row["stage"], row["code"], reason)
-    _console().print(table if rows else "nothing was rejected")
+    terminal().print(table if rows else "nothing was rejected")
 
 
 def show_evaluation(found: dict[str, Any]) -> None:
     """One table for each grouping of the queries."""
-    console = _console()
+    console = terminal()
     for title, rows in found["tables"].items():
         columns = list(rows[0])
-        table = _table(title, *columns, right=tuple(range(2, len(columns))))
+        table = table_of(title, *columns, right=tuple(range(2, len(columns))))
         for row in rows:
             table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
         console.print(table)
@@ -197,14 +201,14 @@ def show_evaluation(found: dict[str, Any]) -> None:
 
 def show_verified(found: Verification) -> None:
     """What was repaired, each check and whether it holds, each finding and what to do."""
-    console = _console()
+    console = terminal()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     for line in found.repaired:
         say(f"repaired: {line}")
-    table = _table(f"Lake {found.lake}", "check", "found", "")
+    table = table_of(f"Lake {found.lake}", "check", "found", "")
     for check in found.checks:
         table.add_row(check.name, Text(check.value), "ok" if check.ok else "FAILED")
     console.print(table)
@@ -224,18 +228,20 @@ def show_verified(found: Verification) -> None:
 
 def show_doctor(checks: Sequence[dict[str, Any]]) -> None:
     """Each part, what is there, and what to do."""
-    table = _table("gristmill doctor", "", "what", "found", "what to do")
+    table = table_of("gristmill doctor", "", "what", "found", "what to do")
     for check in checks:
         mark = "ok" if check["ok"] else ("MISSING" if check["needed"] else "absent")
         table.add_row(mark, check["name"], check["found"], check["advice"])
-    _console().print(table)
+    terminal().print(table)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """Where commands print for people."""
     return Console()
 
 
-def _table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
+def table_of(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
+    """An empty table; `right` are the columns that are numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(
@@ -264,8 +270,8 @@ def _words(text: str) -> list[str]:
 def show_collected(found: Collected) -> None:
     """What maintenance took away, or would."""
     would = "would be " if found.dry_run else ""
-    console = _console()
-    table = _table("Tables", "table", "rows", "dropped", "files", "rewritten", right=(1, 2, 3, 4))
+    console = terminal()
+    table = table_of("Tables", "table", "rows", "dropped", "files", "rewritten", right=(1, 2, 3, 4))
     for sweep in found.tables:
         counts = (sweep.rows, sweep.dropped_rows, sweep.files, sweep.rewritten_files)
         table.add_row(sweep.table, *map(str, counts))
@@ -276,11 +282,18 @@ def show_collected(found: Collected) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    for snapshot_id in found.newer:
+        terminal().print(
+            f"snapshot {snapshot_id} is in a newer format: no snapshot and no file of one goes, since what it needs"
+            " is not known. Update gristmill",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def show_forgotten(proof: Proof) -> None:
     """What was hidden; after a purge, what went and what was searched for."""
-    console = _console()
+    console = terminal()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -6,46 +6,70 @@ import json
 from typing import Any
 
 from flows import wiring
-from flows.build import read_manifest, read_manifests
+from flows.manifests import all_manifests, find_snapshot, read_manifest, read_manifests
 from infra import pointer
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, FormatError
+from schemas.other_formats import OtherFormat
 
 
-def publish_snapshot(lake_url: str, snapshot_id: str) -> str:
-    """Make a built snapshot the current one; the newest if none is named.
+def publish_snapshot(lake_url: str, name: str) -> str:
+    """Make a built snapshot the current one; the newest in the format of this version if none is named.
+
+    Args:
+        lake_url: The lake.
+        name: See :func:`~flows.manifests.find_snapshot`; empty for the newest.
+
+    Returns:
+        Its id.
 
     Raises:
-        ConfigError: Nothing was built yet.
+        ConfigError: Nothing was built yet, or the name is that of several.
+        FormatError: It is of another format version.
         LakeError: There is no such snapshot.
     """
     blobs = wiring.open_lake(lake_url).blobs
-    if not snapshot_id:
-        built = read_manifests(blobs)
-        if not built:
-            raise ConfigError(
-                f"{lake_url} has no built snapshot: gristmill index --lake {lake_url}"
-            )
-        snapshot_id = built[-1].snapshot_id
-    manifest = read_manifest(blobs, snapshot_id)
-    pointer.publish(blobs, snapshot_id, run_id=manifest.run_id, reason="publish")
-    return snapshot_id
+    built = [] if name else read_manifests(blobs)
+    if not name and not built:
+        raise ConfigError(f"{lake_url} has no built snapshot: gristmill index --lake {lake_url}")
+    manifest = read_manifest(blobs, find_snapshot(blobs, name)) if name else built[-1]
+    pointer.publish(blobs, manifest.snapshot_id, run_id=manifest.run_id, reason="publish")
+    return manifest.snapshot_id
 
 
-def rollback_snapshot(lake_url: str, snapshot_id: str) -> str:
-    """Make a kept snapshot the current one again; the one before if none is named."""
-    blobs = wiring.open_lake(lake_url).blobs
-    pointer.rollback(blobs, snapshot_id or None)
-    return pointer.current(blobs) or ""
+def rollback_snapshot(lake_url: str, name: str) -> str:
+    """Make a kept snapshot the current one again; the one before if none is named.
 
+    To one of another format only where it is named: readers of the version that wrote it can open it, others cannot.
 
-def protect_snapshot(lake_url: str, snapshot_id: str, *, protect: bool) -> None:
-    """Keep a snapshot through all maintenance, or no longer.
+    Returns:
+        Its id.
 
     Raises:
+        ConfigError: The name is that of several.
+        FormatError: None is named, and the one before is of another format version.
+        LakeError: There is no such snapshot, or none before.
+    """
+    blobs = wiring.open_lake(lake_url).blobs
+    target = find_snapshot(blobs, name) if name else pointer.previous(blobs)
+    if target and not name:
+        try:
+            read_manifest(blobs, target)
+        except FormatError as error:
+            raise FormatError(
+                f"{error}. To go back to it all the same: gristmill rollback {target}"
+            ) from error
+    return pointer.rollback(blobs, target)
+
+
+def protect_snapshot(lake_url: str, name: str, *, protect: bool) -> None:
+    """Keep a snapshot, of any format, through all maintenance, or no longer.
+
+    Raises:
+        ConfigError: The name is that of several.
         LakeError: There is no such snapshot.
     """
     blobs = wiring.open_lake(lake_url).blobs
-    read_manifest(blobs, snapshot_id)
+    snapshot_id = find_snapshot(blobs, name)
     if protect:
         blobs.put_if_absent(protect_key(snapshot_id), b"")
     else:
@@ -58,21 +82,27 @@ def protect_key(snapshot_id: str) -> str:
 
 
 def list_snapshots(lake_url: str) -> list[dict[str, Any]]:
-    """Every kept snapshot, oldest first."""
+    """Every kept snapshot, oldest first; ``advice`` says what to do about one of another format."""
     blobs = wiring.open_lake(lake_url).blobs
     current = pointer.current(blobs)
-    return [
-        {
-            "snapshot": manifest.snapshot_id,
-            "current": manifest.snapshot_id == current,
-            "protected": blobs.exists(protect_key(manifest.snapshot_id)),
-            "created_at": manifest.created_at,
-            "run_id": manifest.run_id,
-            "rows": sum(entry.rows for entry in manifest.indexes),
-            "indexes": len(manifest.indexes),
-        }
-        for manifest in read_manifests(blobs)
-    ]
+    rows = []
+    for manifest in all_manifests(blobs):
+        other = manifest if isinstance(manifest, OtherFormat) else None
+        indexes = manifest.indexes
+        rows.append(
+            {
+                "snapshot": manifest.snapshot_id,
+                "current": manifest.snapshot_id == current,
+                "protected": blobs.exists(protect_key(manifest.snapshot_id)),
+                "created_at": manifest.created_at,
+                "run_id": manifest.run_id,
+                "rows": manifest.rows,
+                "indexes": len(indexes) if isinstance(indexes, tuple) else indexes,
+                "format_version": manifest.format_version,
+                "advice": other.advice if other else "",
+            }
+        )
+    return rows
 
 
 def lake_status(lake_url: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flows import wiring
-from flows.build import manifest_key
 from flows.maintain import staging_files, unneeded
+from flows.manifests import find_snapshot, manifest_key
 from flows.whole import Snapshots, look_at_snapshots
 from infra import pointer
 from infra.aside import ASIDE
@@ -70,16 +70,18 @@ def verify_lake(lake: Lake, config: Config, progress: Progress) -> Verification:
     return found
 
 
-def verify_snapshot(lake_url: str, snapshot_id: str, progress: Progress) -> Verification:
-    """Look at one snapshot only.
+def verify_snapshot(lake_url: str, name: str, progress: Progress) -> Verification:
+    """Look at one snapshot only, by its id, a start of it, ``current`` or ``previous``.
 
     Raises:
+        ConfigError: The name is that of several.
         LakeError: There is no such snapshot, or the store cannot be reached.
     """
     blobs = wiring.open_blobs_of(lake_url)
     found = Verification(blobs.url)
+    snapshot_id = find_snapshot(blobs, name)
     snapshots = look_at_snapshots(blobs, progress, snapshot_id)
-    if snapshot_id not in {*snapshots.whole, *snapshots.broken}:
+    if snapshot_id not in snapshots.ids:
         raise LakeError(f"{lake_url} has no snapshot {snapshot_id}: gristmill snapshots lists them")
     _tell_snapshots(snapshots, found)
     return found
@@ -140,7 +142,7 @@ def _some(names: list[str]) -> str:
 
 
 def _tell_snapshots(snapshots: Snapshots, found: Verification) -> None:
-    current = snapshots.current
+    current, spoiled = snapshots.current, snapshots.unusable
     for snapshot_id, wrong in snapshots.broken.items():
         costs = "the published snapshot" if snapshot_id == current else "a snapshot that is kept"
         key = manifest_key(snapshot_id)
@@ -159,6 +161,9 @@ def _tell_snapshots(snapshots: Snapshots, found: Verification) -> None:
             found.findings.append(
                 Finding(f"index {check.name}", "", check.value, costs, _advice(True))
             )
+    for snapshot_id, other in snapshots.others.items():
+        value = f"{'published, ' if snapshot_id == current else ''}{other.advice}"
+        found.checks.append(Check(f"snapshot {snapshot_id}", value, snapshot_id not in spoiled))
     value = f"{len(snapshots.whole)} whole, {snapshots.files} files"
     found.checks.append(Check("snapshots", value, snapshots.is_whole))
 
@@ -180,7 +185,7 @@ def _tell_pointer(lake: Lake, snapshots: Snapshots, found: Verification) -> None
         )
         found.findings.append(Finding("pointer", pointer.key_of(number), why, costs, advice))
     current = entries[max(entries)].snapshot_id if entries else None
-    missing = current is not None and current not in {*snapshots.whole, *snapshots.broken}
+    missing = current is not None and current not in snapshots.ids
     if current is not None and missing:
         found.findings.append(
             Finding(
@@ -210,5 +215,5 @@ def _tell_leftovers(
         "files that a repair set aside": len(lake.blobs.list(ASIDE)),
     }
     if snapshots.is_whole:
-        left["files that no snapshot names"] = len(unneeded(lake.blobs, snapshots.whole.values()))
+        left["files that no snapshot names"] = len(unneeded(lake.blobs, snapshots.readable))
     found.information |= {what: count for what, count in left.items() if count}

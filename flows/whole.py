@@ -6,17 +6,19 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flows.build import manifest_key, snapshot_ids, trusted_manifest
+from flows.manifests import is_newer, manifest_key, snapshot_ids, trusted_manifest
 from infra import pointer
 from infra.local_blobs import local_root
 from schemas.errors import GristmillError, LakeError
 from schemas.findings import Check
 from schemas.ids import digest_file
+from schemas.other_formats import OtherFormat
 
 if TYPE_CHECKING:
     from infra.lake.inspect import Progress
     from schemas.blobs import BlobStore
     from schemas.manifest import FileRef, Manifest
+    from schemas.other_formats import AnyManifest
     from stages.index.verify import Verified
 
 
@@ -27,6 +29,7 @@ class Snapshots:
     Attributes:
         current: Id of the published one, by the highest entry of the pointer that can be read.
         whole: Manifests that can be trusted, by id; their files may be damaged.
+        others: Those of other formats, by id. Of an older one the files are looked at, of a newer one nothing is known.
         broken: Id -> what is wrong with its manifest.
         damaged: Key of a file -> what is wrong with it, and the ids of those that need it.
         files: Number of files looked at.
@@ -35,6 +38,7 @@ class Snapshots:
 
     current: str | None = None
     whole: dict[str, Manifest] = field(default_factory=dict)
+    others: dict[str, OtherFormat] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     damaged: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     files: int = 0
@@ -44,6 +48,16 @@ class Snapshots:
     def is_whole(self) -> bool:
         """Whether nothing is wrong with any of them."""
         return not (self.broken or self.damaged) and all(check.ok for check in self.recalls)
+
+    @property
+    def ids(self) -> set[str]:
+        """Of every snapshot that was looked at."""
+        return {*self.whole, *self.others, *self.broken}
+
+    @property
+    def readable(self) -> list[AnyManifest]:
+        """Every manifest that is not broken."""
+        return [*self.whole.values(), *self.others.values()]
 
     @property
     def unusable(self) -> set[str]:
@@ -77,20 +91,25 @@ def look_at_manifests(blobs: BlobStore, only: str = "") -> Snapshots:
     found = Snapshots(entries[max(entries)].snapshot_id if entries else None)
     for snapshot_id in [only] if only else snapshot_ids(blobs):
         try:
-            found.whole[snapshot_id] = trusted_manifest(blobs, snapshot_id)
+            manifest = trusted_manifest(blobs, snapshot_id)
         except LakeError as error:
             if blobs.exists(manifest_key(snapshot_id)):  # else it has expired just now
                 found.broken[snapshot_id] = str(error)
+            continue
+        if isinstance(manifest, OtherFormat):
+            found.others[snapshot_id] = manifest
+        else:
+            found.whole[snapshot_id] = manifest
     return found
 
 
 def _look_at_files(blobs: BlobStore, found: Snapshots, progress: Progress) -> None:
     refs: dict[str, FileRef] = {}
     owners: dict[str, list[str]] = {}
-    for snapshot_id, manifest in found.whole.items():
-        for ref in manifest.files():
+    for manifest in found.readable:
+        for ref in () if is_newer(manifest) else manifest.files():
             refs[ref.key] = ref
-            owners.setdefault(ref.key, []).append(snapshot_id)
+            owners.setdefault(ref.key, []).append(manifest.snapshot_id)
     found.files = len(refs)
     for number, (key, ref) in enumerate(refs.items()):
         progress("snapshots", number, len(refs))

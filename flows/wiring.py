@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.engine import Batching, Resources, StageSpec
-from schemas.errors import ConfigError
 from schemas.ids import canonical_json, digest
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Config
     from schemas.engine import Executor
-    from schemas.manifest import Manifest
     from schemas.space import SpaceContract
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
@@ -143,38 +141,17 @@ def open_blobs_of(url: str) -> BlobStore:
     return open_blobs(url, read_only=True)
 
 
-def snapshot_manifest(blobs: BlobStore, url: str, snapshot_id: str = "") -> Manifest:
-    """Manifest of the current or a named snapshot.
-
-    Raises:
-        ConfigError: Nothing is published yet.
-        LakeError: There is no such lake or snapshot.
-    """
-    from flows.build import read_manifest
-    from infra.pointer import current
-
-    chosen = snapshot_id or current(blobs)
-    if not chosen:
-        raise ConfigError(f"{url} has no published snapshot: gristmill run SRC --lake {url}")
-    return read_manifest(blobs, chosen)
-
-
-def open_snapshot(url: str, snapshot_id: str = "") -> OpenSnapshot:
-    """The current or a named snapshot of a lake; needs faiss, numpy and pyarrow (obstore if it is remote)."""
-    from stages.index.snapshot import OpenSnapshot
-
-    blobs = open_blobs_of(url)
-    return OpenSnapshot.open(snapshot_manifest(blobs, url, snapshot_id), blobs.local_path)
-
-
-def open_retriever(url: str, snapshot_id: str = "") -> Retriever:
+def open_retriever(url: str, snapshot: str = "current") -> Retriever:
     """A snapshot with the encoders that its spaces name."""
+    from flows.serving import with_snapshot
     from stages.embed.registry import make_encoder
     from stages.route.search import Retriever
 
-    snapshot = open_snapshot(url, snapshot_id)
-    encoders = {space.key: make_encoder(space) for space in snapshot.manifest.spaces}
-    return Retriever(snapshot, encoders)
+    def retriever(opened: OpenSnapshot) -> Retriever:
+        encoders = {space.key: make_encoder(space) for space in opened.manifest.spaces}
+        return Retriever(opened, encoders)
+
+    return with_snapshot(url, retriever, snapshot)
 
 
 def evaluate_queries(url: str, queries: Path) -> dict[str, Any]:

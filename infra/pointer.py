@@ -111,7 +111,7 @@ def publish(blobs: BlobStore, snapshot_id: str, *, run_id: str, reason: str) -> 
         IntegrityError: It has no manifest.
         ConflictError: Other publishers won every race.
     """
-    return _move_and_look(blobs, snapshot_id, "publish", run_id=run_id, reason=reason)
+    return _move(blobs, _move_to(snapshot_id, "publish", run_id, reason))
 
 
 def rollback(
@@ -125,8 +125,7 @@ def rollback(
 
     Args:
         blobs: The lake's.
-        snapshot_id: Which; None for the one before the current one. Repeating that goes further back each time:
-            after publishing A, B, C two rollbacks lead to A, and a snapshot that was rolled back is left out.
+        snapshot_id: Which; None for the :func:`previous` one.
         run_id: The run that asks, if there is one.
         reason: For people.
 
@@ -138,11 +137,27 @@ def rollback(
         IntegrityError: The snapshot has no manifest (any more).
         ConflictError: Other publishers won every race.
     """
-    target = snapshot_id or _previous(_standing(blobs))
+    target = snapshot_id or previous(blobs)
     if target is None:
         raise LakeError(f"nothing to roll back to in {blobs.url}: fewer than two snapshots stand")
-    _move_and_look(blobs, target, "rollback", run_id=run_id, reason=reason)
+    _move(blobs, _move_to(target, "rollback", run_id, reason))
     return target
+
+
+def previous(blobs: BlobStore) -> str | None:
+    """The snapshot before the current one, of those that maintenance has left; None if there is none.
+
+    A rollback makes it the current one, and then the one before that is the previous one: after publishing A, B, C two
+    rollbacks lead to A. A snapshot that was rolled back is left out.
+    """
+    standing: list[str] = []
+    for entry in _standing(blobs):
+        if entry.action == "rollback" and entry.snapshot_id in standing:
+            last = len(standing) - 1 - standing[::-1].index(entry.snapshot_id)
+            del standing[last + 1 :]
+        else:
+            standing.append(entry.snapshot_id)
+    return next((s for s in reversed(standing) if s != standing[-1]), None)
 
 
 def _standing(blobs: BlobStore) -> list[PointerEntry]:
@@ -152,60 +167,40 @@ def _standing(blobs: BlobStore) -> list[PointerEntry]:
     return [entry for entry in entries if entry.snapshot_id in left]
 
 
-def _previous(entries: list[PointerEntry]) -> str | None:
-    standing: list[str] = []
-    for entry in entries:
-        if entry.action == "rollback" and entry.snapshot_id in standing:
-            last = len(standing) - 1 - standing[::-1].index(entry.snapshot_id)
-            del standing[last + 1 :]
-        else:
-            standing.append(entry.snapshot_id)
-    return next((s for s in reversed(standing) if s != standing[-1]), None)
+def _move_to(
+    snapshot_id: str, action: Literal["publish", "rollback"], run_id: str, reason: str
+) -> PointerEntry:
+    """An entry that has no number yet."""
+    moved_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return PointerEntry(0, snapshot_id, action, run_id, reason, moved_at)
 
 
-def _move_and_look(
-    blobs: BlobStore,
-    snapshot_id: str,
-    action: Literal["publish", "rollback"],
-    *,
-    run_id: str,
-    reason: str,
-) -> int:
-    """Move the pointer, and back again if maintenance expired the snapshot in between."""
-    before = current(blobs)
-    number = _move(blobs, snapshot_id, action, run_id=run_id, reason=reason)
-    if blobs.exists(_manifest(snapshot_id)):
-        return number
-    if before:
-        _move(blobs, before, "rollback", run_id=run_id, reason=f"{snapshot_id} has expired")
-    raise IntegrityError(f"snapshot {snapshot_id} has just expired in {blobs.url}: take another")
-
-
-def _move(
-    blobs: BlobStore,
-    snapshot_id: str,
-    action: Literal["publish", "rollback"],
-    *,
-    run_id: str,
-    reason: str,
-) -> int:
-    manifest = _manifest(snapshot_id)
+def _move(blobs: BlobStore, move: PointerEntry) -> int:
+    """Add an entry, and one that goes back if maintenance expired the snapshot in between."""
+    manifest = _manifest(move.snapshot_id)
     if not blobs.exists(manifest):
         raise IntegrityError(
-            f"snapshot {snapshot_id} has no {manifest} in {blobs.url}: list the snapshots and take one of them"
+            f"snapshot {move.snapshot_id} has no {manifest} in {blobs.url}: list the snapshots and take one of them"
         )
+    before = current(blobs)
+    number = _append(blobs, move)
+    if blobs.exists(manifest):
+        return number
+    if before:
+        reason = f"{move.snapshot_id} has expired"
+        _append(blobs, _move_to(before, "rollback", move.run_id, reason))
+    raise IntegrityError(
+        f"snapshot {move.snapshot_id} has just expired in {blobs.url}: take another"
+    )
+
+
+def _append(blobs: BlobStore, move: PointerEntry) -> int:
+    """Create the next entry, unless it would say what the latest one says."""
     for _ in range(_ATTEMPTS):
         latest = _latest(blobs)
-        if latest and latest.snapshot_id == snapshot_id:
+        if latest and latest.snapshot_id == move.snapshot_id:
             return latest.number
-        entry = PointerEntry(
-            number=latest.number + 1 if latest else 1,
-            snapshot_id=snapshot_id,
-            action=action,
-            run_id=run_id,
-            reason=reason,
-            moved_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        entry = replace(move, number=latest.number + 1 if latest else 1)
         if blobs.put_if_absent(key_of(entry.number), _encode(entry)):
             return entry.number
     raise ConflictError(

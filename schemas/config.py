@@ -76,14 +76,33 @@ class Engine(_Section):
 
 
 class Indexing(_Section):
-    """How indices are built and what they must reach before they are published."""
+    """How indices are built and what they must reach before they are published.
 
+    `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
+    together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. docs/config.md has all.
+    """
+
+    family: str = "auto"
     flat_rows: int = Field(default=20_000, gt=0)
-    sq8_rows: int = Field(default=200_000, gt=0)
-    segment_rows: int = Field(default=100_000, gt=0)
+    segment_rows: int = Field(default=200_000, gt=0)
+    build_memory_bytes: int = Field(default=4096 * _MIB, ge=64 * _MIB)
+    serve_memory_bytes: int = Field(default=0, ge=0)
     recall_at_10: float = Field(default=0.95, ge=0, le=1)
     recall_queries: int = Field(default=200, gt=0)
+    queries: str = ""
+    latency_ms: float = Field(default=0, ge=0)
+    merge_floor_rows: int = Field(default=10_000, ge=0)
+    merge_segments: int = Field(default=8, ge=2)
+    deleted_share: float = Field(default=0.25, gt=0, le=1)
+    retrain_growth: float = Field(default=1.5, gt=1)
+    retrain_imbalance: float = Field(default=1.5, gt=1)
     duplicate_share: float = Field(default=1.0, ge=0, le=1)
+    norm_error: float = Field(default=1e-3, ge=0)
+    stored_cosine: float = Field(default=0.98, ge=-1, le=1)
+    empty_list_share: float = Field(default=0.9, ge=0, le=1)
+    biggest_list_share: float = Field(default=0.9, ge=0, le=1)
+    hubness: float = Field(default=20.0, gt=0)
 
 
 class Runs(_Section):

@@ -19,6 +19,7 @@ GristmillError                 code, retryable
 +-- LakeError                  lake              the tables or blobs are not as they must be
 |   +-- ConflictError          conflict          another writer got there first (retryable)
 |   +-- IntegrityError         integrity         a checksum or a count does not hold
+|   +-- FormatError            format            written in a format that this version does not read
 +-- GoneError                  gone              most of a source folder vanished; nothing was changed
 +-- GateError                  gate              an index failed its gate; nothing was published
 +-- BalanceError               balance           found != indexed + unchanged + duplicate + rejected
@@ -171,6 +172,12 @@ class IntegrityError(LakeError):
     """A checksum or a count does not hold."""
 
     code = "integrity"
+
+
+class FormatError(LakeError):
+    """It is written in a format that this version does not read; the message says which, and what to do."""
+
+    code = "format"
 
 
 class GoneError(GristmillError):

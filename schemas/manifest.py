@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.errors import FormatError
 from schemas.ids import canonical_json, digest
 from schemas.partition import Partition
 from schemas.space import SpaceContract
@@ -13,7 +14,9 @@ from schemas.space import SpaceContract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT_VERSION: Final = 1
+    from schemas.space import Metric
+
+FORMAT_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +30,34 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRef:
-    """An immutable shard of an index: ``segments/<digest>/{index.faiss,rows.arrow,stats.json}``.
+    """An immutable part of an index: ``segments/<digest>/{index.faiss,rows.arrow,stats.json}``, maybe ``full.npy``.
 
     Attributes:
-        digest: Over the bytes of index.faiss and rows.arrow.
-        input_digest: Over the rows, vectors and parameters it was built from; equal input is not built again.
-        rows: Number of vectors.
-        files: The three files.
+        digest: Over the bytes of index.faiss, rows.arrow and full.npy.
+        input_digest: Over the rows, the digests of their vectors and the parameters; equal input is not built again.
+        rows: Number of vectors, deleted ones included.
+        files: Its files. ``full.npy`` has every vector of a family that rescores.
+        shard: (i, n): it was built from the i-th of n equal ranges of unit ids, so serving can spread them;
+            (0, 1) for what was added later.
+        deleted: Numbers of rows that count no more, a roaring bitmap (32-bit, the portable format of
+            RoaringFormatSpec, without run containers); None if all of them count.
+        deleted_rows: How many those are.
+        health: Numbers of the gate taken when it was built: see stages/index/health.py.
     """
 
     digest: str
     input_digest: str
     rows: int
     files: tuple[FileRef, ...]
+    shard: tuple[int, int] = (0, 1)
+    deleted: FileRef | None = None
+    deleted_rows: int = 0
+    health: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def live_rows(self) -> int:
+        """Rows that can be found."""
+        return self.rows - self.deleted_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,42 @@ class GateCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What one choice of search parameters gives, measured on the published bytes.
+
+    Attributes:
+        search: The parameters.
+        recall_at_10: The lowest over the kinds of queries.
+        latency_ms_p50, latency_ms_p99: Of one query over all segments, one thread, on the machine that measured.
+        cost_bytes: Bytes of vectors and codes that one query looks at, by formula: what choices are ordered by, since
+            it is the same on every machine.
+    """
+
+    search: dict[str, int]
+    recall_at_10: float
+    latency_ms_p50: float
+    latency_ms_p99: float
+    cost_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The quantiser that all segments of an index share.
+
+    Attributes:
+        file: The trained, empty index, as faiss serialises it.
+        rows: Live rows of the partition when it was trained.
+        sample_rows: Vectors it was trained on.
+        imbalance: Imbalance factor of the lists then: 1 if all are equally long (Jegou et al., as faiss computes it).
+    """
+
+    file: FileRef
+    rows: int
+    sample_rows: int
+    imbalance: float
+
+
+@dataclass(frozen=True, slots=True)
 class IndexManifest:
     """The index of one partition in one space.
 
@@ -61,15 +115,22 @@ class IndexManifest:
         partition: ``text/paragraph``.
         space: Key of the space.
         family: Registry name of the index family, e.g. ``flat`` or ``ivf_sq8``.
-        parameters: Build parameters (``nlist``).
-        search: Search parameters chosen by tuning (``nprobe``).
-        rows: Vectors over all segments.
-        recall_at_10: Measured on the published bytes against exact search.
+        parameters: Build parameters, see stages/index/families.
+        search: Search parameters chosen by tuning (``nprobe``, ``ef_search``, ``rescore``).
+        rows: Vectors that can be found, over all segments.
+        recall_at_10: Measured on the published bytes against exact search; the lowest over the kinds of queries.
         latency_ms_p50, latency_ms_p99: Of one query on this machine, one thread.
         checks: The gate's numbers.
         segments: In order of digest.
         calibration: What it answers to background questions, see stages/route/calibrate.py.
         prototypes: The npy file with the router's prototypes, float32 [n, dim], see stages/route/prototypes.py.
+        metric: What is near, see schemas/space.py.
+        recalls: recall@10 by kind of query: ``rows`` (made from held-out rows), ``text`` (questions in words).
+        curve: Every choice of search parameters that was measured, by cost.
+        training: The shared quantiser; None for a family that does not train.
+        truth: Queries with their exact neighbours, see stages/index/truth.py.
+        reason: Why it is built like this, for people.
+        built_with: Digest of what the build depends on besides rows and vectors.
     """
 
     partition: str
@@ -83,13 +144,31 @@ class IndexManifest:
     latency_ms_p99: float
     checks: tuple[GateCheck, ...]
     segments: tuple[SegmentRef, ...]
-    calibration: dict[str, float] = field(default_factory=dict)
-    prototypes: FileRef | None = None
+    calibration: dict[str, float]
+    prototypes: FileRef
+    truth: FileRef
+    metric: Metric = "inner_product"
+    recalls: dict[str, float] = field(default_factory=dict)
+    curve: tuple[CurvePoint, ...] = ()
+    training: Training | None = None
+    reason: str = ""
+    built_with: str = ""
 
     @property
     def parsed_partition(self) -> Partition:
         """`partition` as a value."""
         return Partition.parse(self.partition)
+
+    def files(self) -> Iterator[FileRef]:
+        """Every file it consists of."""
+        for segment in self.segments:
+            yield from segment.files
+            if segment.deleted is not None:
+                yield segment.deleted
+        yield self.prototypes
+        yield self.truth
+        if self.training is not None:
+            yield self.training.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +185,16 @@ class Manifest:
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
+    @property
+    def rows(self) -> int:
+        """Vectors that can be found, over all indices."""
+        return sum(index.rows for index in self.indexes)
+
     def files(self) -> Iterator[FileRef]:
         """Every file it consists of."""
         yield self.sources
         for index in self.indexes:
-            for segment in index.segments:
-                yield from segment.files
-            if index.prototypes is not None:
-                yield index.prototypes
+            yield from index.files()
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""
@@ -124,14 +205,13 @@ class Manifest:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: The format version is another one; the message says what to do.
+            FormatError: The format version is another one; the message says what to do.
+            ValueError, KeyError, TypeError, AttributeError: It is no manifest.
         """
         raw = json.loads(text)
-        if raw.get("format_version") != FORMAT_VERSION:
-            raise ValueError(
-                f"this snapshot has format version {raw.get('format_version')}, this gristmill reads"
-                f" {FORMAT_VERSION}: publish it again, or open it with the version that wrote it"
-            )
+        version = format_version_of(raw)
+        if version != FORMAT_VERSION:
+            raise FormatError(f"snapshot {raw.get('snapshot_id')} {other_format(version)}")
         return cls(
             **{
                 **raw,
@@ -154,8 +234,8 @@ class Manifest:
                     [i.partition, i.space, i.family],
                     sorted(i.search.items()),
                     sorted(i.calibration.items()),
-                    i.prototypes.sha256 if i.prototypes else "",
-                    [s.digest for s in i.segments],
+                    i.prototypes.sha256,
+                    [[s.digest, s.deleted.sha256 if s.deleted else ""] for s in i.segments],
                 ]
                 for i in indexes
             ),
@@ -164,15 +244,58 @@ class Manifest:
         return digest("snapshot", canonical_json(served))[:16]
 
 
+def format_version_of(raw: dict[str, Any]) -> int:
+    """The format version that a manifest states.
+
+    Raises:
+        ValueError: It states none.
+    """
+    version = raw.get("format_version")
+    if type(version) is not int or version < 1:
+        raise ValueError(f"its format version is {version!r}, which none is")
+    return version
+
+
+def other_format(version: int) -> str:
+    """What is wrong with a snapshot of another format version, and what to do."""
+    if version > FORMAT_VERSION:
+        return (
+            f"has format version {version}, newer than this gristmill reads ({FORMAT_VERSION}):"
+            " update gristmill"
+        )
+    return (
+        f"has format version {version}, this gristmill reads {FORMAT_VERSION}: build a new one with gristmill index and"
+        " gristmill publish, or open it with the gristmill that wrote it"
+    )
+
+
 def _index(raw: dict[str, Any]) -> IndexManifest:
     return IndexManifest(
         **{
             **raw,
             "checks": tuple(GateCheck(**c) for c in raw["checks"]),
-            "segments": tuple(
-                SegmentRef(**{**s, "files": tuple(FileRef(**f) for f in s["files"])})
-                for s in raw["segments"]
-            ),
-            "prototypes": FileRef(**raw["prototypes"]) if raw["prototypes"] else None,
+            "segments": tuple(segment_of(s) for s in raw["segments"]),
+            "curve": tuple(CurvePoint(**p) for p in raw["curve"]),
+            "training": training_of(raw["training"]) if raw["training"] else None,
+            "prototypes": FileRef(**raw["prototypes"]),
+            "truth": FileRef(**raw["truth"]),
         }
     )
+
+
+def segment_of(raw: dict[str, Any]) -> SegmentRef:
+    """A segment from the plain values of its JSON."""
+    files = tuple(FileRef(**f) for f in raw["files"])
+    first, of = raw["shard"]
+    return SegmentRef(
+        **{**raw, "files": files, "shard": (first, of), "deleted": _file(raw["deleted"])}
+    )
+
+
+def training_of(raw: dict[str, Any]) -> Training:
+    """A shared quantiser from the plain values of its JSON."""
+    return Training(**{**raw, "file": FileRef(**raw["file"])})
+
+
+def _file(raw: dict[str, Any] | None) -> FileRef | None:
+    return FileRef(**raw) if raw else None

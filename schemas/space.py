@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 FINGERPRINT_CHARS: Final = 12
+Metric = Literal["inner_product", "l2"]
+# Fields that came later: while they say nothing new they are not part of a fingerprint, so vectors stay what they were.
+_LATER: Final = {"metric": "inner_product", "matryoshka": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class SpaceContract:
         frame_size: Side of a frame in pixels; 0 for text.
         threads: Compute threads of one encoder process; part of the contract because sums depend on it.
         backend: ``torch`` or ``onnx``.
+        metric: What is near: the largest inner product, or the smallest Euclidean distance.
+        matryoshka: Shorter lengths, ascending, whose leading dims are a vector of their own (Kusupati et al. 2022,
+            arXiv 2205.13147), renormalised; empty where the model was not trained so.
     """
 
     name: str
@@ -60,15 +66,19 @@ class SpaceContract:
     frame_size: int = 0
     threads: int = 1
     backend: str = "torch"
+    metric: Metric = "inner_product"
+    matryoshka: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: v for k, v in values.items() if k not in _LATER or v != _LATER[k]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SpaceContract:
         """The inverse of :meth:`as_dict`."""
-        return cls(**{**values, "buckets": tuple(values["buckets"])})
+        lists = {k: tuple(values.get(k, ())) for k in ("buckets", "matryoshka")}
+        return cls(**{**values, **lists})
 
     @property
     def fingerprint(self) -> str:
@@ -86,7 +96,7 @@ class SpaceContract:
 
     def differences(self, other: SpaceContract) -> list[str]:
         """Readable ``field: ours != theirs`` lines; empty when equal."""
-        ours, theirs = self.as_dict(), other.as_dict()
+        ours, theirs = asdict(self), asdict(other)
         return [f"{k}: {ours[k]!r} != {theirs[k]!r}" for k in ours if ours[k] != theirs[k]]
 
 

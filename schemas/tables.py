@@ -120,6 +120,8 @@ SEGMENT_ROWS: Final = pa.schema(
         ("language", pa.string()),
         ("attributes", pa.string()),
         ("acl", _STRINGS),
+        ("input_hash", pa.string()),  # text_hash or pixels_hash: which input the vector is of
+        ("vector_digest", pa.uint64()),  # of the encoder's float32 vector: equal where vectors are
     ]
 )
 

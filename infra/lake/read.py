@@ -15,16 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.lake import paths
-from infra.lake.delta import read_table
+from infra.lake.delta import read_table, table_dim
+from infra.lake.hexkeys import HexKeys
 from infra.lake.live import Live, as_array, digest_completions, is_latest, lookup
 from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
-from infra.lake.vectors import gather_vectors
+from infra.lake.stream import LiveUnits, stream_live
+from infra.lake.vectors import FoundVectors, VectorTable, gather
 from schemas.errors import IntegrityError, UnreadableError
 from schemas.partition import Partition
 from schemas.tables import PARTITION_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
@@ -62,6 +64,7 @@ class LakeView:
         self._tables = tables
         self._wanted = versions
         self._open: dict[str, DeltaTable | None] = {}
+        self._datasets: dict[str, ds.Dataset] = {}
         self._handle(paths.COMPLETIONS)
 
     def versions(self) -> dict[str, int]:
@@ -143,7 +146,10 @@ class LakeView:
         needed = list(dict.fromkeys([*wanted, "unit_id", "source_id", "batch"]))
         rows = self._read(paths.UNITS, needed, where & _in_partition(partition))
         kept = np.flatnonzero(is_latest(rows, "source_id", live))
-        return rows.select(wanted).take(pa.array(kept[_ascending_once(rows["unit_id"].take(kept))]))
+        ids = HexKeys.of(rows["unit_id"].take(kept))
+        order = ids.order()
+        once = order[ids.take(order).firsts()]
+        return rows.select(wanted).take(pa.array(kept[once]))
 
     def live_vectors(
         self, space_key: str, partition: Partition, input_column: InputColumn
@@ -165,21 +171,73 @@ class LakeView:
         """
         units = self.live_units(partition)
         units = units.filter(pc.field(input_column) != "")
-        table = self._handle(paths.embeddings(space_key))
+        vectors = self.find_vectors(space_key, partition, HexKeys.of(units[input_column]))
+        missing = units["unit_id"].filter(pa.array(~vectors.found))
+        self.require_rejected(missing, space_key, partition)
+        return units.filter(pa.array(vectors.found)), gather(vectors)
+
+    def stream_units(
+        self, partition: Partition, columns: list[str], input_column: InputColumn
+    ) -> Iterator[pa.RecordBatch]:
+        """Live units of a partition that have an input, in the order of the table.
+
+        The order is the same each time a view is asked. A unit may stand there twice; its first row counts.
+
+        Args:
+            partition: Which partition.
+            columns: Which of the table's; ``input_hash`` stands for `input_column`.
+            input_column: What the space embeds: the units' text or their pixels.
+
+        Raises:
+            LakeError: A file is missing or broken.
+        """
+        table = self._handle(paths.UNITS)
         if table is None:
-            found, vectors = np.zeros(units.num_rows, dtype=bool), np.zeros((0, 0), np.float32)
-        else:
-            found, vectors = gather_vectors(
-                self._tables.dataset(paths.embeddings(space_key), table),
-                table,
-                hashes=units[input_column],
-                batches=as_array(self.live.batches["batch"]),
-                where=_in_partition(partition),
+            return
+        units = LiveUnits(
+            self._dataset(paths.UNITS, table),
+            paths.UNITS.name,
+            _in_partition(partition),
+            self.live.live_units,
+            pc.field(input_column) != "",
+        )
+        sources = {name: input_column if name == "input_hash" else name for name in columns}
+        yield from stream_live(units, {name: pc.field(source) for name, source in sources.items()})
+
+    def find_vectors(self, space_key: str, partition: Partition, inputs: HexKeys) -> FoundVectors:
+        """Vectors of inputs of a partition in a space.
+
+        Raises:
+            LakeError: A file is missing or broken.
+        """
+        spec = paths.embeddings(space_key)
+        table = self._handle(spec)
+        if table is None:
+            return FoundVectors(None, inputs)
+        batches = as_array(self.live.batches["batch"])
+        where = _in_partition(partition)
+        source = VectorTable(
+            self._dataset(spec, table), spec.name, table_dim(table), batches, where
+        )
+        return FoundVectors(source, inputs)
+
+    def require_rejected(
+        self, unit_ids: pa.Array | pa.ChunkedArray, space_key: str, partition: Partition
+    ) -> None:
+        """Check that units without a vector stand in `rejects`.
+
+        Raises:
+            IntegrityError: Some do not; says how many.
+        """
+        if not len(unit_ids):
+            return
+        rejected = as_array(self.rejects()["unit_id"])
+        lost = unit_ids.filter(pc.invert(pc.is_in(unit_ids, value_set=rejected)))
+        if len(lost):
+            raise IntegrityError(
+                f"{len(lost)} live units of {partition} have no vector in {space_key}, {lost[0]} for one: ingest"
+                " again with this space in the profile"
             )
-        if not found.all():
-            self._check_rejected(units.filter(pa.array(~found)), space_key, partition)
-            units = units.filter(pa.array(found))
-        return units, vectors
 
     def rejects(self) -> pa.Table:
         """Rejects that hold, sorted by uri.
@@ -261,15 +319,6 @@ class LakeView:
         rows = rows.append_column("fingerprint", fingerprints).sort_by("uri")
         return {row["uri"]: _known_path(row, codes) for row in rows.to_pylist()}
 
-    def _check_rejected(self, missing: pa.Table, space_key: str, partition: Partition) -> None:
-        rejected = as_array(self.rejects()["unit_id"])
-        lost = missing.filter(pc.invert(pc.is_in(missing["unit_id"], value_set=rejected)))
-        if lost.num_rows:
-            raise IntegrityError(
-                f"{lost.num_rows} live units of {partition} have no vector in {space_key}, {lost['unit_id'][0]}"
-                " for one: ingest again with this space in the profile"
-            )
-
     def _embeddings(self, space_key: str, columns: list[str]) -> pa.Table:
         return self._visible(paths.embeddings(space_key), columns)
 
@@ -287,8 +336,13 @@ class LakeView:
         names = columns if columns is not None else spec.schema.names
         if table is None:
             return spec.schema.empty_table().select(names)
-        dataset: ds.Dataset = self._tables.dataset(spec, table)
-        return read_table(dataset, spec.name, columns=names, where=where)
+        return read_table(self._dataset(spec, table), spec.name, columns=names, where=where)
+
+    def _dataset(self, spec: TableSpec, table: DeltaTable) -> ds.Dataset:
+        """Always the same object, so that the files come in one order."""
+        if spec.name not in self._datasets:
+            self._datasets[spec.name] = self._tables.dataset(spec, table)
+        return self._datasets[spec.name]
 
     def _handle(self, spec: TableSpec) -> DeltaTable | None:
         if spec.name not in self._open:
@@ -305,16 +359,6 @@ def _in_partition(partition: Partition | None) -> pc.Expression:
     return (pc.field(modality) == partition.modality) & (
         pc.field(granularity) == partition.granularity
     )
-
-
-def _ascending_once(ids: pa.ChunkedArray) -> np.ndarray:
-    """Positions, int64, that put `ids` in ascending order, the first of each id only."""
-    order = pc.sort_indices(ids).to_numpy().astype(np.int64)
-    ascending = ids.take(order).combine_chunks()
-    changed = pc.not_equal(ascending.slice(1), ascending.slice(0, max(len(ascending) - 1, 0)))
-    first = np.concatenate([[True], changed.to_numpy(zero_copy_only=False)])[: len(order)]
-    kept: np.ndarray = order[first]
-    return kept
 
 
 def _known_path(row: dict[str, Any], codes: dict[str, str]) -> KnownPath:

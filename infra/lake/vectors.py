@@ -1,109 +1,141 @@
-"""Vectors of wanted inputs, streamed from an embeddings table into one array."""
+"""Vectors of wanted inputs, streamed from an embeddings table."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from infra.lake.align import flat_values
-from infra.lake.delta import table_dim
-from schemas.errors import IntegrityError, LakeError
+from infra.lake.hexkeys import HexKeys, expand
+from infra.lake.stream import files_of, scan
+from schemas.errors import IntegrityError
 
 if TYPE_CHECKING:
-    import pyarrow.dataset as ds
-    from deltalake import DeltaTable
+    from collections.abc import Iterator
 
-# Small, because Arrow reads ahead: 4 batches of 16,384 vectors of dim 384 are 100 MB.
-_ROWS_PER_BATCH: Final = 1 << 14
-_BATCHES_AHEAD: Final = 2
-_FILES_AHEAD: Final = 2
-_EXPAND_ROWS: Final = 1 << 14
+_NONE: Final = np.iinfo(np.int32).max
 
 
-def gather_vectors(
-    dataset: ds.Dataset,
-    table: DeltaTable,
-    *,
-    hashes: pa.ChunkedArray,
-    batches: pa.Array,
-    where: pc.Expression,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vector of each input hash.
+class VectorTable(NamedTuple):
+    """An embeddings table as one view of the lake sees it.
 
-    Memory is that of the result plus a few batches of the scan.
-
-    Args:
-        dataset: An embeddings table.
-        table: The same as a Delta table, for its dim.
-        hashes: Wanted inputs, string [n], repeats allowed.
+    Attributes:
+        dataset: Its files.
+        name: For messages.
+        dim: Of its vectors.
         batches: Complete batches, sorted; of several vectors of one input the first batch's counts.
         where: Which partition.
+    """
 
-    Returns:
-        found: bool [n].
-        vectors: float32 [number found, dim], in the order of `hashes`.
+    dataset: ds.FileSystemDataset
+    name: str
+    dim: int
+    batches: pa.Array
+    where: pc.Expression
+
+
+class FoundVectors:
+    """The vectors of wanted inputs: first found by their hashes, a fiftieth of the bytes, then streamed.
+
+    Files that hold none of them are not read again, so the cost follows what is wanted.
+
+    Args:
+        table: Where to look; None for nowhere.
+        inputs: Input hash of each row that wants a vector; repeats allowed.
 
     Raises:
-        IntegrityError: A stored vector has another dim than the table.
         LakeError: A file is missing or broken.
     """
-    dim = table_dim(table)
-    codes, unique = _encode(hashes)
-    vectors = np.zeros((len(codes), dim), np.float32)
-    winner = np.full(len(unique), np.iinfo(np.int32).max, np.int32)
-    where &= pc.field("input_hash").isin(unique) & pc.field("batch").isin(batches)
-    scanner = dataset.scanner(
-        columns={
-            "position": pc.index_in(pc.field("input_hash"), value_set=unique),
-            "rank": pc.index_in(pc.field("batch"), value_set=batches),
-            "vector": pc.field("vector"),
-        },
-        filter=where,
-        batch_size=_ROWS_PER_BATCH,
-        batch_readahead=_BATCHES_AHEAD,
-        fragment_readahead=_FILES_AHEAD,
-    )
-    try:
-        for batch in scanner.to_batches():
-            _scatter(batch, vectors, winner)
-    except (pa.ArrowException, OSError) as error:
-        raise LakeError(f"cannot read the vectors of {table.table_uri}: {error}") from error
-    found = (winner != np.iinfo(np.int32).max)[codes]
-    _expand(vectors, codes)
-    return found, vectors if found.all() else vectors[found]
+
+    def __init__(self, table: VectorTable | None, inputs: HexKeys) -> None:
+        self._table = table
+        self._rows = inputs.order()
+        self._inputs = inputs.take(self._rows)
+        self._ranks = np.full(len(inputs), _NONE, np.int32)
+        self._files = self._look(table) if table else set()
+
+    @property
+    def dim(self) -> int:
+        """Of the vectors; 0 while their space has no table."""
+        return self._table.dim if self._table else 0
+
+    @property
+    def found(self) -> np.ndarray:
+        """Which rows have a vector, bool [n]."""
+        found = np.empty(len(self._rows), dtype=bool)
+        found[self._rows] = self._ranks != _NONE
+        return found
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each row that was found, exactly once, in small blocks.
+
+        Returns:
+            rows, int64 [m], ascending, and their vectors, float32 [m, dim].
+
+        Raises:
+            IntegrityError: A stored vector has another dim than the table.
+            LakeError: A file is missing or broken.
+        """
+        if self._table is None:
+            return
+        given = np.zeros(len(self._rows), dtype=bool)
+        table = self._table
+        chosen = (f for f in table.dataset.get_fragments(table.where) if f.path in self._files)
+        dataset = files_of(table.dataset, chosen)
+        for batch, _ in _scan(table, dataset, {"vector": pc.field("vector")}):
+            stored, places, ranks = self._match(batch)
+            wins = (ranks == self._ranks[places]) & ~given[places]
+            places, first = np.unique(places[wins], return_index=True)
+            given[places] = True
+            if len(places):
+                order = np.argsort(self._rows[places])
+                vectors = _matrix(batch.column("vector"), table)[stored[wins][first[order]]]
+                yield self._rows[places[order]], vectors
+
+    def _look(self, table: VectorTable) -> set[str]:
+        """Paths of the files that hold a wanted input; notes the rank that wins for each."""
+        files = set()
+        for batch, path in _scan(table, table.dataset, {}):
+            _, places, ranks = self._match(batch)
+            if len(places):
+                np.minimum.at(self._ranks, places, ranks)
+                files.add(path)
+        return files
+
+    def _match(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(row of the batch, place among the wanted inputs, rank) of each pair that agrees and is complete."""
+        left, right = self._inputs.find(HexKeys.of(batch.column("input_hash")))
+        ranks = batch.column("rank").fill_null(_NONE).to_numpy()
+        stored, places = expand(left, np.where(ranks == _NONE, left, right))
+        return stored, places, ranks[stored]
 
 
-def _encode(hashes: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Codes int32 [n] into the distinct values, which stand in order of first appearance."""
-    encoded = hashes.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy(), encoded.dictionary
+def gather(found: FoundVectors) -> np.ndarray:
+    """All vectors that were found in one array, float32 [number found, dim], in the order of their rows."""
+    places = np.cumsum(found.found) - 1
+    vectors = np.empty((np.count_nonzero(found.found), found.dim), np.float32)
+    for rows, block in found.blocks():
+        vectors[places[rows]] = block
+    return vectors
 
 
-def _scatter(batch: pa.RecordBatch, vectors: np.ndarray, winner: np.ndarray) -> None:
-    if not batch.num_rows:
-        return
-    dim = vectors.shape[1]
-    lengths = pc.list_value_length(batch.column("vector"))
-    if not pc.all(pc.equal(lengths, dim)).as_py():
-        raise IntegrityError(f"a stored vector has not the dim {dim} of its table")
-    values = flat_values(batch.column("vector")).reshape(-1, dim)
-    position = batch.column("position").to_numpy()
-    rank = batch.column("rank").to_numpy()
-    best = np.flatnonzero(rank < winner[position])
-    best = best[np.argsort(-rank[best], kind="stable")]  # of repeats the last, lowest rank stays
-    winner[position[best]] = rank[best]
-    vectors[position[best]] = values[best]
+def _scan(
+    table: VectorTable, dataset: ds.FileSystemDataset, columns: dict[str, pc.Expression]
+) -> Iterator[tuple[pa.RecordBatch, str]]:
+    """Rows of some files with the rank of their batch, null if that is not complete; and the path of the file."""
+    batch = pc.field("batch")
+    rank = pc.index_in(batch, value_set=table.batches)
+    wanted = {"input_hash": pc.field("input_hash"), "rank": rank, **columns}
+    return scan(dataset, table.name, wanted, table.where & batch.isin(table.batches))
 
 
-def _expand(vectors: np.ndarray, codes: np.ndarray) -> None:
-    """``vectors[i] = vectors[codes[i]]`` in place.
-
-    Backwards, because codes[i] <= i: a row is overwritten only when no earlier one needs it any more.
-    """
-    for start in reversed(range(0, len(codes), _EXPAND_ROWS)):
-        chunk = codes[start : start + _EXPAND_ROWS]
-        if not np.array_equal(chunk, np.arange(start, start + len(chunk))):
-            vectors[start : start + len(chunk)] = vectors[chunk]
+def _matrix(lists: pa.ListArray, table: VectorTable) -> np.ndarray:
+    if not pc.all(pc.equal(pc.list_value_length(lists), table.dim)).as_py():
+        raise IntegrityError(
+            f"a stored vector of {table.name} has not the dim {table.dim} of its table"
+        )
+    return flat_values(lists).reshape(-1, table.dim)

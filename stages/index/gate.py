@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from hashlib import blake2b
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import GateError
 from schemas.manifest import GateCheck
-from stages.index.families import one_thread
-from stages.index.recall import K
-from stages.index.shards import query_rows
+from stages.index.build import first_out_of_order
+from stages.index.full import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from schemas.config import Indexing
+    from schemas.manifest import CurvePoint, SegmentRef
+    from stages.index.build import IndexKind
     from stages.index.segments import OpenSegment
-    from stages.index.tune import Tuned
 
-NORM_TOLERANCE: Final = 1e-3  # encoders normalise in float32; more than this is another vector
-# One byte a dimension keeps the cosine to the original above 0.995 (measured); a row in the wrong place is near 0.
-STORED_COSINE_MIN: Final = 0.98
-# A corpus of many equal rows rightly leaves lists empty; beyond nine tenths the quantiser divides nothing any more.
-EMPTY_LIST_SHARE_MAX: Final = 0.9
-BIGGEST_LIST_SHARE_MAX: Final = 0.9
-# Skewness of the k-occurrence (Radovanovic et al., JMLR 11, 2010). Text and image vectors of healthy encoders lie at
-# 1 to 5; one vector among the ten nearest of every other gives about the root of the sample, 44.
-HUBNESS_MAX: Final = 20.0
-_SAMPLE_ROWS: Final = 2000
+STORED_COSINE: Final = "stored_cosine"
+_RANGE_ROWS: Final = 256
 _ZERO_NORM: Final = 1e-6
 
 
@@ -40,33 +34,39 @@ class Candidate:
     """An index before the gate.
 
     Attributes:
-        partition: ``text/paragraph``.
-        space: Key of the space.
+        kind: What its segments have in common.
         segments: As opened from the files that get published.
-        vectors: float32 [rows of segment i, dim] at i, as they stand in the table of embeddings.
+        refs: What the manifest will say of each; the health of new ones with their stored cosine.
         table_rows: Live rows of the partition that have a vector in this space.
+        broken_files: Files that were written for it and are not what the manifest says.
     """
 
-    partition: str
-    space: str
+    kind: IndexKind
     segments: Sequence[OpenSegment]
-    vectors: Sequence[np.ndarray]
+    refs: Sequence[SegmentRef]
     table_rows: int
+    broken_files: int = 0
 
 
-def check_index(candidate: Candidate, tuned: Tuned, config: Indexing) -> tuple[GateCheck, ...]:
+def check_index(
+    candidate: Candidate, point: CurvePoint, recalls: Mapping[str, float], config: Indexing
+) -> tuple[GateCheck, ...]:
     """Every number of the gate with its threshold, passed or not."""
+    recall = [_at_least("recall_at_10", point.recall_at_10, config.recall_at_10)]
+    recall += [
+        _at_least(f"recall_at_10_{kind}", value, config.recall_at_10)
+        for kind, value in sorted(recalls.items())
+    ]
     return (
         *_count_checks(candidate),
-        *_vector_checks(candidate.vectors, config.duplicate_share),
-        *_stored_checks(candidate),
-        *_list_checks(candidate.segments),
-        _at_most("hubness", hubness(_sample(candidate)), HUBNESS_MAX),
-        _at_least("recall_at_10", tuned.recall_at_10, config.recall_at_10),
+        *_vector_checks(candidate, config),
+        *_list_checks(candidate, config),
+        *recall,
+        *_latency_checks(point, config),
     )
 
 
-def require(partition: str, space: str, checks: Sequence[GateCheck]) -> None:
+def require(place: str, checks: Sequence[GateCheck]) -> None:
     """Let an index pass.
 
     Raises:
@@ -79,118 +79,135 @@ def require(partition: str, space: str, checks: Sequence[GateCheck]) -> None:
     ]
     if failed:
         raise GateError(
-            f"{partition} in {space} was not published: {'; '.join(failed)}."
+            f"{place} was not published: {'; '.join(failed)}."
             " The snapshot in use stays. See docs/snapshot-format.md for what each number means"
         )
 
 
-def hubness(sample: np.ndarray, k: int = K) -> float:
-    """Skewness of how often each vector is among the `k` nearest of the others; 0 for fewer than k + 2 vectors.
+def stored_ranges(rows: int) -> list[range]:
+    """Rows whose stored vectors are compared with the encoder's: the first, the middle and the last 256."""
+    starts = {0, max(0, rows // 2 - _RANGE_ROWS // 2), max(0, rows - _RANGE_ROWS)}
+    return [range(start, min(start + _RANGE_ROWS, rows)) for start in sorted(starts)]
+
+
+def stored_cosine(segment: OpenSegment, originals: np.ndarray) -> float:
+    """Whether row i really is vector i in the bytes: the lowest cosine of stored vectors to the encoder's.
 
     Args:
-        sample: float32 [n, dim], unit length, without exact repetitions (equal vectors would pass for hubs).
-        k: Neighbours that count.
+        segment: As opened.
+        originals: float32 [rows of `stored_ranges`, dim], one range after the other.
     """
-    import faiss
-
-    if len(sample) < k + 2:
-        return 0.0
-    with one_thread():
-        _, rows = faiss.knn(sample, sample, k + 1, metric=faiss.METRIC_INNER_PRODUCT)
-    others = rows[(rows != np.arange(len(sample))[:, None]) & (rows >= 0)]
-    occurrence = np.bincount(others, minlength=len(sample)).astype(np.float64)
-    centred = occurrence - occurrence.mean()
-    spread = centred.std()
-    return float((centred**3).mean() / spread**3) if spread else 0.0
-
-
-def _count_checks(candidate: Candidate) -> list[GateCheck]:
-    unit_ids = [segment.rows.column("unit_id").to_pylist() for segment in candidate.segments]
-    rows = sum(len(ids) for ids in unit_ids)
-    distinct = len({unit_id for ids in unit_ids for unit_id in ids})
-    unsorted = sum(sum(a >= b for a, b in pairwise(ids)) for ids in unit_ids)
-    stored = sum(int(segment.index.ntotal) for segment in candidate.segments)
-    return [
-        _at_most("rows_off_table", abs(rows - candidate.table_rows), 0),
-        _at_most("vectors_off_rows", abs(stored - rows), 0),
-        _at_most("repeated_ids", rows - distinct, 0),
-        _at_most("ids_out_of_order", unsorted, 0),
-    ]
-
-
-def _vector_checks(vectors: Sequence[np.ndarray], duplicate_share: float) -> list[GateCheck]:
-    seen: set[bytes] = set()
-    rows = not_finite = zero = 0
-    norm_error = 0.0
-    for part in vectors:
-        norms = np.linalg.norm(part.astype(np.float64), axis=1)
-        finite = np.isfinite(norms)
-        rows += len(part)
-        not_finite += int((~finite).sum())
-        zero += int((norms < _ZERO_NORM).sum())
-        if finite.any():
-            norm_error = max(norm_error, float(np.abs(norms[finite] - 1).max()))
-        seen.update(
-            blake2b(memoryview(row), digest_size=16).digest() for row in np.ascontiguousarray(part)
-        )
-    return [
-        _at_most("not_finite", not_finite, 0),
-        _at_most("zero_vectors", zero, 0),
-        _at_most("norm_error", norm_error, NORM_TOLERANCE),
-        _at_most("duplicate_share", 1 - len(seen) / rows if rows else 0.0, duplicate_share),
-    ]
-
-
-def _stored_checks(candidate: Candidate) -> list[GateCheck]:
-    """Whether row i really is vector i in the bytes: cosine of stored to original vectors on a sample."""
-    pairs = zip(candidate.segments, candidate.vectors, strict=True)
-    worst = min((_stored_cosine(segment, vectors) for segment, vectors in pairs), default=1.0)
-    return [_at_least("stored_cosine", worst, STORED_COSINE_MIN)]
-
-
-def _stored_cosine(segment: OpenSegment, vectors: np.ndarray) -> float:
-    if len(vectors) != segment.index.ntotal:
-        return -1.0
-    rows = query_rows(segment.rows.column("unit_id").to_pylist(), _SAMPLE_ROWS)
-    if not len(rows):
+    ranges = stored_ranges(len(segment.rows))
+    if not len(segment.rows):
         return 1.0
-    stored, original = segment.vectors()[rows], vectors[rows]
+    stored = np.concatenate([_stored(segment, part) for part in ranges])
+    wanted = originals[:, : stored.shape[1]]
     with np.errstate(invalid="ignore"):  # what is not finite becomes the worst cosine
-        products = (stored * original).sum(axis=1)
-        lengths = np.linalg.norm(stored, axis=1) * np.linalg.norm(original, axis=1)
+        products = (stored * wanted).sum(axis=1)
+        lengths = np.linalg.norm(stored, axis=1) * np.linalg.norm(wanted, axis=1)
         cosines = products / np.maximum(lengths, _ZERO_NORM)
     return float(np.nan_to_num(cosines, nan=-1.0).min())
 
 
-def _list_checks(segments: Sequence[OpenSegment]) -> list[GateCheck]:
-    import faiss
+def _stored(segment: OpenSegment, rows: range) -> np.ndarray:
+    """What a hit is ranked by in the end: full vectors where there are any, else those of the index."""
+    if segment.full is not None:
+        return decode(segment.full[rows.start : rows.stop])
+    return segment.family.reconstruct(segment.index, rows.start, len(rows))
 
-    ivf: list[Any] = [
-        segment.index for segment in segments if isinstance(segment.index, faiss.IndexIVF)
-    ]
-    if not ivf:
-        return []
-    sizes = np.array(
-        [[index.invlists.list_size(i) for i in range(index.nlist)] for index in ivf], dtype=np.int64
-    ).sum(axis=0)
+
+def broken_files(ref: SegmentRef, local_path: Mapping[str, Path]) -> int:
+    """Files of a segment whose bytes on disk are not what the manifest will say."""
+    return sum(
+        hashlib.sha256(local_path[file.key].read_bytes()).hexdigest() != file.sha256
+        for file in ref.files
+    )
+
+
+def _count_checks(candidate: Candidate) -> list[GateCheck]:
+    live = [_live_ids(segment) for segment in candidate.segments]
+    rows = sum(len(ids) for ids in live)
+    distinct = pc.count_distinct(pa.chunked_array(live, pa.string())).as_py() if live else 0
+    pairs = list(zip(candidate.segments, candidate.refs, strict=True))
+    off = sum(abs(s.family.size(s.index)[0] - len(s.rows)) for s, _ in pairs)
+    off += sum(abs(len(s.rows) - ref.rows) for s, ref in pairs)
+    unsorted = sum(first_out_of_order(s.rows["unit_id"]) is not None for s, _ in pairs)
+    tombstones = sum(
+        abs((0 if s.deleted is None else int(s.deleted.sum())) - ref.deleted_rows)
+        for s, ref in pairs
+    )
     return [
-        _at_most("empty_list_share", float((sizes == 0).mean()), EMPTY_LIST_SHARE_MAX),
-        _at_most(
-            "biggest_list_share", float(sizes.max() / max(1, sizes.sum())), BIGGEST_LIST_SHARE_MAX
-        ),
+        _at_most("rows_off_table", abs(rows - candidate.table_rows), 0),
+        _at_most("vectors_off_rows", off, 0),
+        _at_most("tombstones_off", tombstones, 0),
+        _at_most("repeated_ids", rows - distinct, 0),
+        _at_most("ids_out_of_order", unsorted, 0),
+        _at_most("broken_files", candidate.broken_files, 0),
     ]
 
 
-def _sample(candidate: Candidate) -> np.ndarray:
-    parts = []
-    for segment, vectors in zip(candidate.segments, candidate.vectors, strict=True):
-        share = -(-_SAMPLE_ROWS // max(1, len(candidate.segments)))
-        rows = query_rows(segment.rows.column("unit_id").to_pylist(), share)
-        parts.append(vectors[rows[rows < len(vectors)]])
-    if not parts:
-        return np.zeros((0, 1), dtype=np.float32)
-    sample = np.concatenate(parts)
-    return np.unique(sample[np.isfinite(sample).all(axis=1)], axis=0)
+def _live_ids(segment: OpenSegment) -> pa.Array:
+    ids = segment.rows["unit_id"].combine_chunks()
+    return ids if segment.deleted is None else ids.filter(pa.array(~segment.deleted))
+
+
+def _vector_checks(candidate: Candidate, config: Indexing) -> list[GateCheck]:
+    numbers = [ref.health for ref in candidate.refs]
+    return [
+        _at_most("not_finite", sum(n["not_finite"] for n in numbers), 0),
+        _at_most("zero_vectors", sum(n["zero_vectors"] for n in numbers), 0),
+        _at_most(
+            "norm_error", max((n["norm_error"] for n in numbers), default=0), config.norm_error
+        ),
+        _at_most("duplicate_share", _duplicate_share(candidate.segments), config.duplicate_share),
+        _at_least(
+            STORED_COSINE, min((n[STORED_COSINE] for n in numbers), default=1), config.stored_cosine
+        ),
+        _at_most("hubness", max((n["hubness"] for n in numbers), default=0), config.hubness),
+    ]
+
+
+def _duplicate_share(segments: Sequence[OpenSegment]) -> float:
+    digests = [
+        column if segment.deleted is None else column[~segment.deleted]
+        for segment in segments
+        for column in [segment.rows["vector_digest"].to_numpy()]
+    ]
+    rows = sum(map(len, digests))
+    return 1 - len(np.unique(np.concatenate(digests))) / rows if rows else 0.0
+
+
+def _list_checks(candidate: Candidate, config: Indexing) -> list[GateCheck]:
+    sizes = list_sizes(candidate.segments)
+    if sizes is None:
+        return []
+    biggest = float(sizes.max() / max(1, sizes.sum()))
+    return [
+        _at_most("empty_list_share", float((sizes == 0).mean()), config.empty_list_share),
+        _at_most("biggest_list_share", biggest, config.biggest_list_share),
+    ]
+
+
+def list_sizes(segments: Sequence[OpenSegment]) -> np.ndarray | None:
+    """Vectors in each inverted list over all segments, int64; None without lists."""
+    found = [segment.family.list_sizes(segment.index) for segment in segments]
+    lists = [sizes for sizes in found if sizes is not None]
+    total: np.ndarray | None = np.sum(lists, axis=0) if lists else None
+    return total
+
+
+def imbalance(segments: Sequence[OpenSegment]) -> float:
+    """Imbalance factor of the lists: 1 where all are equally long, as faiss' ``imbalance_factor``; 1 without lists."""
+    sizes = list_sizes(segments)
+    if sizes is None or not sizes.sum():
+        return 1.0
+    return float((sizes.astype(np.float64) ** 2).sum() * len(sizes) / float(sizes.sum()) ** 2)
+
+
+def _latency_checks(point: CurvePoint, config: Indexing) -> list[GateCheck]:
+    if not config.latency_ms:
+        return []
+    return [_at_most("latency_ms_p99", point.latency_ms_p99, config.latency_ms)]
 
 
 def _at_most(name: str, value: float, threshold: float) -> GateCheck:

@@ -13,10 +13,9 @@ from schemas.tables import SNAPSHOT_SOURCES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.manifest import FileRef, SegmentRef
+    from schemas.manifest import FileRef, Training
     from schemas.space import SpaceContract
-    from stages.index.plan import IndexPlan
-    from stages.index.routing import RoutingParts
+    from stages.index.build import IndexKind
     from stages.index.validate import Validation
 
 
@@ -29,29 +28,43 @@ class Origin:
     table_versions: dict[str, int]
 
 
-def index_manifest(
-    place: tuple[str, str],
-    plan: IndexPlan,
-    segments: Sequence[SegmentRef],
-    validation: Validation,
-    routing: RoutingParts,
-) -> IndexManifest:
-    """The entry of one index; `place` is (partition, key of the space). Segments end up in order of digest."""
-    tuned = validation.tuned
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What an index's entry says besides what was measured. See IndexManifest for each."""
+
+    reason: str
+    built_with: str
+    training: Training | None
+    truth: FileRef
+    calibration: dict[str, float]
+    prototypes: FileRef
+
+
+def index_manifest(kind: IndexKind, validation: Validation, described: Described) -> IndexManifest:
+    """The entry of one index. Segments end up in order of digest."""
+    point = validation.tuned.point
+    segments = sorted(validation.refs, key=lambda segment: segment.digest)
     return IndexManifest(
-        partition=place[0],
-        space=place[1],
-        family=plan.family,
-        parameters=dict(plan.parameters),
-        search=dict(tuned.search),
-        rows=sum(segment.rows for segment in segments),
-        recall_at_10=tuned.recall_at_10,
-        latency_ms_p50=tuned.latency_ms_p50,
-        latency_ms_p99=tuned.latency_ms_p99,
+        partition=kind.partition,
+        space=kind.space,
+        family=kind.family,
+        parameters=dict(kind.parameters),
+        search=dict(point.search),
+        rows=sum(segment.live_rows for segment in segments),
+        recall_at_10=point.recall_at_10,
+        latency_ms_p50=point.latency_ms_p50,
+        latency_ms_p99=point.latency_ms_p99,
         checks=validation.checks,
-        segments=tuple(sorted(segments, key=lambda segment: segment.digest)),
-        calibration=dict(routing.calibration),
-        prototypes=routing.prototypes,
+        segments=tuple(segments),
+        calibration=dict(described.calibration),
+        prototypes=described.prototypes,
+        metric=kind.metric,
+        recalls=dict(validation.tuned.recalls),
+        curve=validation.tuned.curve,
+        training=described.training,
+        truth=described.truth,
+        reason=described.reason,
+        built_with=described.built_with,
     )
 
 

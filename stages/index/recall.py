@@ -1,132 +1,91 @@
-"""Recall of an approximate search against exact search over all vectors of a partition."""
+"""Recall of an approximate search against exact search over all rows of an index."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from stages.index.families import SEED, one_thread
 from stages.index.segments import search_segments
-from stages.index.shards import query_rows
+from stages.index.truth import SCORE_TOLERANCE, K
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from schemas.space import Metric
     from stages.index.segments import Neighbours, OpenSegment
-
-K: Final = 10
-SCORE_TOLERANCE: Final = 1e-6  # a few units in the last place of a float32 cosine
-# Rows of a partition are what its k-means was fitted to; questions of people lie beside them. A query is a row turned
-# away by seeded noise to this cosine, about what a good answer has to its question in a text space.
-QUERY_COSINE: Final = 0.8
-_CHUNK_ROWS: Final = 1 << 16
+    from stages.index.truth import Truth
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """Queries and what exact search says about them.
+class RecallMeter:
+    """Measures recall@10 for any choice of search parameters.
 
-    Attributes:
-        queries: float32 [n, dim], unit length.
-        origin_segment, origin_row: int64 [n], the row a query was made from; it is no answer to itself.
-        kth: float32 [n], exact similarity of the k-th best other row.
-        k: min(10, number of other rows).
-    """
-
-    queries: np.ndarray
-    origin_segment: np.ndarray
-    origin_row: np.ndarray
-    kth: np.ndarray
-    k: int
-
-
-def make_truth(segments: Sequence[OpenSegment], vectors: Sequence[np.ndarray], count: int) -> Truth:
-    """Draw `count` queries by unit_id (the same ones whatever the order of arrival) and answer them exactly.
-
-    A query is made from a row, and that row is left out of the answers on both sides: it would be found by any
-    search and count for a tenth of recall@10.
+    Aware of ties: a row that was found counts when its vector is that of a row at least as near as the tenth nearest
+    (less 1e-6), whichever of several equal rows it is.
 
     Args:
-        segments: Of one partition in one space.
-        vectors: float32 [rows of segment i, dim] at i, as they came from the encoder, before any codec.
-        count: Number of queries; all rows if there are fewer.
+        truth: Of the live rows of these segments.
+        segments: As opened from the files that get published.
+        metric: What is near.
     """
-    sizes = [len(part) for part in vectors]
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    unit_ids = [u for segment in segments for u in segment.rows.column("unit_id").to_pylist()]
-    picked = query_rows(unit_ids, count)
-    segment = np.searchsorted(starts, picked, side="right").astype(np.int64) - 1
-    row = picked - starts[segment]
-    k = max(0, min(K, int(starts[-1]) - 1))
-    if not len(picked) or not k:
-        none = np.zeros(0, dtype=np.int64)
-        dim = vectors[0].shape[1] if vectors else 0
-        empty = np.zeros((0, dim), dtype=np.float32)
-        return Truth(empty, none, none, none.astype(np.float32), 0)
-    rows = np.stack([vectors[s][r] for s, r in zip(segment, row, strict=True)])
-    queries = _turned(rows)
-    return Truth(queries, segment, row, _kth_best(queries, vectors, picked, k), k)
+
+    def __init__(self, truth: Truth, segments: Sequence[OpenSegment], metric: Metric) -> None:
+        self._truth = truth
+        self._segments = segments
+        self._metric: Metric = metric
+        self._origins = _places(truth, segments)
+        self._digests = [_numbers(segment.rows["vector_digest"]) for segment in segments]
+
+    @property
+    def queries(self) -> np.ndarray:
+        """float32 [n, dim]."""
+        return self._truth.queries.vectors
+
+    def recalls(self, search: Mapping[str, int]) -> dict[str, float]:
+        """recall@10, 0..1, by kind of query; 1 where there is nothing to find."""
+        near = self._truth.nearest
+        if not near.scores.size:
+            return dict.fromkeys(self._truth.queries.kinds, 1.0)
+        # One more than K: the row that a query was made from is found too, and does not count.
+        found = search_segments(self._segments, self.queries, K + 1, search, metric=self._metric)
+        wanted = np.minimum(K, (near.scores > -np.inf).sum(axis=1))
+        kth = near.scores[np.arange(len(near.scores)), np.maximum(wanted - 1, 0)]
+        right = near.scores >= (kth - SCORE_TOLERANCE)[:, None]
+        shares: dict[str, list[float]] = {}
+        for i, kind in enumerate(self._truth.queries.kinds):
+            hits = self._hits(found, i, near.digests[i][right[i]])
+            share = min(hits, wanted[i]) / wanted[i] if wanted[i] else 1.0
+            shares.setdefault(kind, []).append(float(share))
+        return {kind: float(np.mean(values)) for kind, values in sorted(shares.items())}
+
+    def _hits(self, found: Neighbours, query: int, right: np.ndarray) -> int:
+        segment, row = found.segment[query], found.row[query]
+        there = row >= 0
+        own = self._origins.get(query)
+        if own is not None:
+            there &= ~((segment == own[0]) & (row == own[1]))
+        places = np.flatnonzero(there)[:K]
+        digests = [self._digests[segment[i]][row[i]] for i in places]
+        return int(np.isin(np.array(digests, dtype=np.uint64), right).sum())
 
 
-def measure_recall(
-    truth: Truth,
-    segments: Sequence[OpenSegment],
-    vectors: Sequence[np.ndarray],
-    family: str,
-    search: Mapping[str, int],
-) -> float:
-    """Recall@10 of a search, 0..1; 1 where there is nothing to find.
-
-    Aware of ties: a row that was found counts when its exact similarity is at least the k-th best one (less 1e-6),
-    whichever of several equal rows it is.
-    """
-    if not truth.k:
-        return 1.0
-    with one_thread():
-        # One more than k: the query's own row is found too, and does not count.
-        found = search_segments(segments, truth.queries, truth.k + 1, family, search)
-    hits = [_hits(truth, found, vectors, i) for i in range(len(truth.queries))]
-    return float(np.mean(hits) / truth.k)
+def _places(truth: Truth, segments: Sequence[OpenSegment]) -> dict[int, tuple[int, int]]:
+    """(segment, row) that each query was made from, by number of the query."""
+    queries = {origin: i for i, origin in enumerate(truth.queries.origins) if origin}
+    if not queries:
+        return {}
+    wanted = pa.array(list(queries), pa.string())
+    found: dict[int, tuple[int, int]] = {}
+    for number, segment in enumerate(segments):
+        ids = segment.rows["unit_id"]
+        for row in np.flatnonzero(pc.is_in(ids, value_set=wanted).to_numpy()).tolist():
+            if segment.deleted is None or not segment.deleted[row]:
+                found[queries[ids[row].as_py()]] = (number, row)
+    return found
 
 
-def _hits(truth: Truth, found: Neighbours, vectors: Sequence[np.ndarray], i: int) -> int:
-    places = zip(found.segment[i].tolist(), found.row[i].tolist(), strict=True)
-    own = (int(truth.origin_segment[i]), int(truth.origin_row[i]))
-    others = [place for place in places if place[1] >= 0 and place != own][: truth.k]
-    if not others:
-        return 0
-    exact = np.stack([vectors[s][r] for s, r in others]) @ truth.queries[i]
-    return int((exact >= truth.kth[i] - SCORE_TOLERANCE).sum())
-
-
-def _turned(rows: np.ndarray) -> np.ndarray:
-    noise = np.random.default_rng(SEED).standard_normal(rows.shape).astype(np.float32)
-    noise -= (noise * rows).sum(
-        axis=1, keepdims=True
-    ) * rows  # keep what is at right angles to the row
-    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-12)
-    turned = QUERY_COSINE * rows + np.sqrt(1 - QUERY_COSINE**2) * noise
-    return np.ascontiguousarray(turned, dtype=np.float32)
-
-
-def _kth_best(
-    queries: np.ndarray, vectors: Sequence[np.ndarray], own: np.ndarray, k: int
-) -> np.ndarray:
-    """float32 [n]: brute force in chunks, so memory stays at a few chunks whatever the size of the partition."""
-    import faiss
-
-    best = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    first = 0
-    for part in vectors:
-        for start in range(0, len(part), _CHUNK_ROWS):
-            chunk = np.ascontiguousarray(part[start : start + _CHUNK_ROWS])
-            with one_thread():
-                scores, rows = faiss.knn(
-                    queries, chunk, min(k + 1, len(chunk)), metric=faiss.METRIC_INNER_PRODUCT
-                )
-            scores = np.where(rows + first == own[:, None], np.float32(-np.inf), scores)
-            best = -np.sort(-np.concatenate([best, scores], axis=1), axis=1)[:, :k]
-            first += len(chunk)
-    return best[:, -1]
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    numbers: np.ndarray = column.to_numpy()
+    return numbers

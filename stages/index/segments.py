@@ -1,11 +1,13 @@
 """Reading segments back and searching over several of them. Needs faiss, numpy and pyarrow, nothing else.
 
 faiss' own IndexShards ignores selectors and has no idea of unit ids (faiss issue 5584), so the fan-out is here.
+How a single segment is asked is decided in asking.py, how answers become one ranking in merging.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,13 +15,52 @@ import pyarrow as pa
 
 from schemas.errors import IntegrityError
 from schemas.tables import SEGMENT_ROWS
-from stages.index.families import family
+from stages.index.asking import Effort, Inside, Selection, nearest_rows, raised, row_by_row
+from stages.index.families.registry import family
+from stages.index.filters import FilterMasks
+from stages.index.full import open_full, similarities
+from stages.index.merging import Candidates, best, joined, ranked
+from stages.index.tombstones import read_tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from schemas.filters import Filter
+    from schemas.space import Metric
+    from stages.index.families.protocol import IndexFamily
+
+INDEX_FILE: Final = "index.faiss"
+ROWS_FILE: Final = "rows.arrow"
+FULL_FILE: Final = "full.npy"
+RESCORE: Final = "rescore"
 _RECONSTRUCT_ROWS: Final = 1 << 16
+_LARGEST_FACTOR: Final = 1 << 12  # knobs that were raised by more go to their largest
+_ROUNDING: Final = np.float32(
+    1e-6
+)  # codes compared in blocks give equal vectors other low bits (RaBitQ)
+# Share of the hits that twice the effort may replace and count as no difference: what the target lets be missed, about.
+_MOVED: Final = 0.1
+_TIES: Final = (
+    4096  # candidates up to which equally near ones are followed, to order all of them by unit_id
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPaths:
+    """The files of a segment on local disk.
+
+    Attributes:
+        index: index.faiss.
+        rows: rows.arrow.
+        full: full.npy of an index that rescores.
+        deleted: Its tombstones, if rows were deleted.
+    """
+
+    index: Path
+    rows: Path
+    full: Path | None = None
+    deleted: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,39 +68,74 @@ class OpenSegment:
     """A segment on local disk, memory-mapped: what is not searched is not read.
 
     Attributes:
-        index: ``faiss.Index``; id i is row i.
+        family: How the index is searched.
+        index: What `family` opened; id i is row i.
         rows: In the SEGMENT_ROWS schema, sorted by unit_id.
+        full: Vectors at full length, [rows, dim], see full.py; None without.
+        deleted: Which rows count no more, bool [rows]; None if all do.
+        live: The rows that do.
+        dim: Length of the vectors in the index.
+        parameters: Build parameters of the index.
+        filters: What the filters asked of it let through.
     """
 
+    family: IndexFamily
     index: Any
     rows: pa.Table
+    full: np.ndarray | None
+    deleted: np.ndarray | None
+    live: Selection
+    dim: int
+    parameters: Mapping[str, int]
+    filters: FilterMasks
 
     @classmethod
-    def open(cls, index_path: Path, rows_path: Path) -> OpenSegment:
-        """Map both files.
+    def open(
+        cls, paths: SegmentPaths, family_name: str, parameters: Mapping[str, int]
+    ) -> OpenSegment:
+        """Map the files.
+
+        Args:
+            paths: Where they lie.
+            family_name: Registry name of the index' family.
+            parameters: Its build parameters.
 
         Raises:
-            IntegrityError: A file is missing, unreadable, or the two do not belong together.
+            IntegrityError: A file is missing, unreadable, or they do not belong together.
+            ConfigError: There is no such family.
         """
-        import faiss
+        chosen = family(family_name)
+        index = chosen.open(paths.index)
+        rows = _open_rows(paths.rows)
+        count, dim = chosen.size(index)
+        if count != len(rows):
+            raise IntegrityError(f"{paths.index} has {count} vectors, its rows.arrow {len(rows)}")
+        full = open_full(paths.full, count) if paths.full else None
+        deleted = read_tombstones(paths.deleted, count) if paths.deleted else None
+        return cls(
+            family=chosen,
+            index=index,
+            rows=rows,
+            full=full,
+            deleted=deleted,
+            live=Selection(count) if deleted is None else Selection.of_mask(~deleted),
+            dim=dim,
+            parameters=parameters,
+            filters=FilterMasks(rows),
+        )
 
-        try:
-            # This flag maps flat vectors and inverted lists alike; IO_FLAG_MMAP would still copy flat ones.
-            index = faiss.read_index(str(index_path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
-            raise IntegrityError(f"cannot open {index_path}: {error}") from error
-        try:
-            with pa.memory_map(str(rows_path)) as source:
-                rows = pa.ipc.open_file(source).read_all()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise IntegrityError(f"cannot open {rows_path}: {error}") from error
-        if not rows.schema.equals(SEGMENT_ROWS):
-            raise IntegrityError(f"{rows_path} has other columns than this gristmill reads")
-        if index.ntotal != len(rows):
-            raise IntegrityError(
-                f"{index_path} has {index.ntotal} vectors, its rows.arrow {len(rows)}"
-            )
-        return cls(index, rows)
+    @property
+    def live_rows(self) -> int:
+        """How many rows count."""
+        return self.live.count
+
+    def mask(self, where: Filter) -> np.ndarray:
+        """Which rows a filter lets through, bool [rows]; do not write into it.
+
+        Raises:
+            IntegrityError: A row's attributes or locator cannot be read.
+        """
+        return self.filters.mask(where)
 
     def unit_ids(self, rows: np.ndarray) -> np.ndarray:
         """The unit ids of row numbers of any shape, as strings."""
@@ -73,11 +149,11 @@ class OpenSegment:
         return row
 
     def vectors(self) -> np.ndarray:
-        """All vectors as the index holds them, float32 [rows, dim] (a family with a codec has lost some bits)."""
-        stored = np.empty((self.index.ntotal, self.index.d), dtype=np.float32)
+        """All vectors as the index holds them, float32 [rows, dims] (a family with a codec has lost some bits)."""
+        stored = np.empty((len(self.rows), self.dim), dtype=np.float32)
         for start in range(0, len(stored), _RECONSTRUCT_ROWS):
             count = min(_RECONSTRUCT_ROWS, len(stored) - start)
-            stored[start : start + count] = self.index.reconstruct_n(start, count)
+            stored[start : start + count] = self.family.reconstruct(self.index, start, count)
         return stored
 
 
@@ -86,7 +162,7 @@ class Neighbours:
     """The best rows over all segments, best first, -1 where there were fewer; all arrays [n_queries, k].
 
     Attributes:
-        similarity: float32 inner products.
+        similarity: float32 inner products, or squared distances with a minus.
         segment: int64 position of the segment.
         row: int64 row in the segment.
     """
@@ -95,56 +171,181 @@ class Neighbours:
     segment: np.ndarray
     row: np.ndarray
 
+    def of(self, queries: np.ndarray) -> Neighbours:
+        """Those of some queries, by a mask or numbers."""
+        return Neighbours(self.similarity[queries], self.segment[queries], self.row[queries])
+
 
 def search_segments(
     segments: Sequence[OpenSegment],
     queries: np.ndarray,
     k: int,
-    family_name: str,
     search: Mapping[str, int],
+    *,
+    metric: Metric = "inner_product",
+    allowed: Sequence[np.ndarray | None] | None = None,
 ) -> Neighbours:
     """The `k` best rows for each query over all segments; equal similarities are ordered by unit_id.
 
+    Deleted rows are never found. Where lists or a graph hold fewer than `k` for a query, it looks further until it has
+    as many as there are; so neither a filter nor a tombstone costs a hit. Of more than 4096 equally near rows at the
+    end of an answer, which ones are in it is faiss' choice, the same every time.
+
     Args:
-        segments: Of one partition in one space.
-        queries: float32 [n, dim].
-        k: How many.
-        family_name: Registry name of the segments' family.
-        search: Its search parameters, e.g. ``{"nprobe": 16}``.
+        segments: Of one index.
+        queries: float32 [n, dim] of the space; cut to the index' dims and renormalised where it has fewer.
+        k: How many, at least 1.
+        search: The index' search parameters, e.g. ``{"nprobe": 16, "rescore": 4}``. With `rescore` r the index is asked
+            for r * k candidates, which are ranked by their full vectors; without, the index' own scores count.
+            What has full vectors is always ranked by them where rows are filtered or deleted.
+        metric: What is near.
+        allowed: For each segment the rows that may be found, bool [rows], or None for all.
 
     Returns:
-        Arrays of width k, or of the number of rows if that is less.
+        Arrays of width k, or of the number of rows that may be found if that is less.
     """
-    parameters = family(family_name).search_parameters(search)
-    found = [_search(segment, queries, k, parameters) for segment in segments]
-    width = min(k, sum(segment.index.ntotal for segment in segments))
-    if not width:
-        nothing = np.full((len(queries), 0), -1, dtype=np.int64)
+    masks = allowed if allowed is not None else [None] * len(segments)
+    selections = [s.live.within(m) for s, m in zip(segments, masks, strict=True)]
+    question = _Question(segments, selections, k, search, metric)
+    if not question.width or not len(queries):
+        nothing = np.full((len(queries), question.width), -1, dtype=np.int64)
         return Neighbours(nothing.astype(np.float32), nothing, nothing)
-    similarity = np.concatenate([scores for scores, _, _ in found], axis=1)
-    row = np.concatenate([rows for _, rows, _ in found], axis=1)
-    names = np.concatenate([ids for _, _, ids in found], axis=1)
-    number = np.concatenate(
-        [np.full(rows.shape, i) for i, (_, rows, _) in enumerate(found)], axis=1
-    )
-    order = np.lexsort((names, -similarity), axis=1)[:, :width]
-    row, number = (np.take_along_axis(a, order, axis=1) for a in (row, number))
-    return Neighbours(
-        np.take_along_axis(similarity, order, axis=1), np.where(row < 0, -1, number), row
-    )
+    return question.answer(queries)
 
 
-def _search(
-    segment: OpenSegment, queries: np.ndarray, k: int, parameters: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    width = min(k, segment.index.ntotal)
-    if not width:
-        empty = np.zeros((len(queries), 0), dtype=np.int64)
-        return empty.astype(np.float32), empty, empty.astype(np.str_)
-    scores, rows = segment.index.search(queries, width, params=parameters)
-    missing = rows < 0  # IVF pads when the cells it looked into hold fewer than k
-    return (
-        np.where(missing, np.float32(-np.inf), scores),
-        rows,
-        np.where(missing, "", segment.unit_ids(np.maximum(rows, 0))),
-    )
+class _Question:
+    """What is asked of which rows, whatever the queries."""
+
+    def __init__(
+        self,
+        segments: Sequence[OpenSegment],
+        selections: Sequence[Selection],
+        k: int,
+        search: Mapping[str, int],
+        metric: Metric,
+    ) -> None:
+        self.segments = segments
+        self.findable = sum(selection.count for selection in selections)
+        self.live = sum(segment.live.count for segment in segments)
+        self.width = min(k, self.findable)
+        self.metric: Metric = metric
+        self._search = {name: value for name, value in search.items() if name != RESCORE}
+        self._parts = [
+            (i, segment, selection)
+            for i, (segment, selection) in enumerate(zip(segments, selections, strict=True))
+            if selection.count
+        ]
+        self._restricted = any(selection.mask is not None for _, _, selection in self._parts)
+        has_full = all(segment.full is not None for _, segment, _ in self._parts)
+        self._rescore = max(search.get(RESCORE, 0), int(self._restricted)) if has_full else 0
+
+    def answer(self, queries: np.ndarray) -> Neighbours:
+        """The nearest.
+
+        A filter may leave just what lies far from a query, where neighbours are spread wider than the knobs were tuned
+        for. So a filtered search is done at half its effort too, and if that makes a difference, at twice.
+        """
+        effort = self._effort(self.live / self.findable, self._rescore)
+        half = self._effort(effort.factor / 2, self._rescore / 2)
+        if self.findable == self.live or self._is_exhaustive(half):
+            return self._answer(queries, effort)
+        before, _ = self._candidates(queries, half)
+        return self._answer(queries, effort, self._top(before))
+
+    def _answer(
+        self, queries: np.ndarray, effort: Effort, before: Neighbours | None = None
+    ) -> Neighbours:
+        """The nearest, with more effort for the queries that need it; `before` is what half of it found."""
+        candidates, lowest = self._candidates(queries, effort)
+        found = self._top(candidates)
+        short = found.row[:, -1] < 0
+        if short.any() and effort.factor < math.inf:
+            _replace(found, short, self._answer(queries[short], self._further(effort)))
+        moved = np.zeros(len(queries), dtype=np.bool_)
+        if before is not None and not self._is_exhaustive(effort):
+            displaced = np.count_nonzero(before.similarity < found.similarity[:, -1:], axis=1)
+            moved = ~short & (displaced > self.width * _MOVED)
+        if moved.any():
+            twice = self._effort(2 * effort.factor, 2 * effort.width / self.width)
+            _replace(found, moved, self._answer(queries[moved], twice, found.of(moved)))
+        # The last hit is as near as what was cut off: there may be more like it, with smaller unit ids.
+        cut = ~short & ~moved & (candidates.score[:, self.width - 1] <= lowest)
+        if cut.any() and effort.width < min(_TIES, self.findable):
+            wider = replace(effort, width=min(4 * effort.width, self.findable))
+            _replace(found, cut, self._answer(queries[cut], wider))
+        return found
+
+    def _effort(self, factor: float, rescore: float) -> Effort:
+        """With one candidate more than wanted, which shows whether equals were cut off, or more to rescore."""
+        wanted = math.ceil(self.width * rescore) if self._rescore else 0
+        return Effort(min(max(self.width + 1, wanted), self.findable), factor)
+
+    def _top(self, candidates: Candidates) -> Neighbours:
+        columns = (candidates.similarity, candidates.segment, candidates.row)
+        return Neighbours(*(column[:, : self.width] for column in columns))
+
+    def _further(self, effort: Effort) -> Effort:
+        exhaustive = self._restricted or effort.factor > _LARGEST_FACTOR
+        return replace(effort, factor=math.inf if exhaustive else 2 * effort.factor)
+
+    def _is_exhaustive(self, effort: Effort) -> bool:
+        """Whether no more effort finds more."""
+        return all(
+            self._is_by_row(segment, selection, effort)
+            or (
+                (not self._rescore or effort.width >= self.findable)
+                and raised(segment, self._search, effort.factor)
+                == raised(segment, self._search, math.inf)
+            )
+            for _, segment, selection in self._parts
+        )
+
+    def _is_by_row(self, segment: OpenSegment, selection: Selection, effort: Effort) -> bool:
+        return self._rescore > 0 and row_by_row(segment, selection, self._search, effort)
+
+    def _candidates(self, queries: np.ndarray, effort: Effort) -> tuple[Candidates, np.ndarray]:
+        """All candidates in order, and the lowest score of the index' own, float32 [n]: -inf if nothing was cut off."""
+        found: list[Candidates] = []
+        near: list[tuple[int, np.ndarray, np.ndarray]] = []
+        inside = Inside(queries, self._search)
+        there = 0
+        for number, segment, selection in self._parts:
+            if self._is_by_row(segment, selection, effort):
+                rows = nearest_rows(segment, selection, queries, self.width, self.metric)
+                found.append(Candidates.of_rows(number, *rows))
+            else:
+                near.append((number, *inside.ask(segment, selection, effort)))
+                there += selection.count
+        lowest = np.full(len(queries), -np.inf, dtype=np.float32)
+        if near:
+            chosen = Candidates.of_indices(near)
+            chosen = best(chosen, effort.width) if self._rescore else ranked(chosen, self.segments)
+            if effort.width < there:
+                last = chosen.score[:, min(effort.width, chosen.width) - 1]
+                lowest = last * np.where(last > 0, 1 + _ROUNDING, 1 - _ROUNDING)
+            if not self._rescore:
+                return chosen, lowest
+            found.append(self._rescored(chosen, queries))
+        return ranked(joined(found), self.segments), lowest
+
+    def _rescored(self, chosen: Candidates, queries: np.ndarray) -> Candidates:
+        stores = [segment.full for segment in self.segments]
+        exact = similarities(stores, queries, chosen.segment, chosen.row, self.metric)
+        return replace(chosen, similarity=exact)
+
+
+def _replace(found: Neighbours, where: np.ndarray, better: Neighbours) -> None:
+    found.similarity[where] = better.similarity
+    found.segment[where] = better.segment
+    found.row[where] = better.row
+
+
+def _open_rows(path: Path) -> pa.Table:
+    try:
+        with pa.memory_map(str(path)) as source:
+            rows = pa.ipc.open_file(source).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IntegrityError(f"cannot open {path}: {error}") from error
+    if not rows.schema.equals(SEGMENT_ROWS):
+        raise IntegrityError(f"{path} has other columns than this gristmill reads")
+    return rows

@@ -18,13 +18,21 @@ import pyarrow as pa
 from schemas.errors import ConfigError, IntegrityError, VectorError
 from schemas.ids import digest_file
 from schemas.search import Candidate
-from stages.index.segments import OpenSegment, search_segments
+from stages.index.segments import (
+    FULL_FILE,
+    INDEX_FILE,
+    ROWS_FILE,
+    OpenSegment,
+    SegmentPaths,
+    search_segments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from schemas.manifest import FileRef, IndexManifest, Manifest
+    from schemas.filters import Filter
+    from schemas.manifest import FileRef, IndexManifest, Manifest, SegmentRef
     from schemas.partition import Partition
     from stages.index.segments import Neighbours
 
@@ -69,7 +77,7 @@ class OpenSnapshot:
         """
         snapshot = cls(manifest, local_path)
         if verify:
-            for ref in files_of(manifest):
+            for ref in manifest.files():
                 check_file(ref, local_path(ref.key))
         return snapshot
 
@@ -107,22 +115,29 @@ class OpenSnapshot:
             return self._segments[key]
 
     def search(
-        self, partition: Partition, space: str, vectors: np.ndarray, k: int
+        self,
+        partition: Partition,
+        space: str,
+        vectors: np.ndarray,
+        k: int,
+        *,
+        where: Filter | None = None,
     ) -> list[list[Candidate]]:
         """The nearest units of each query vector, best first; equal similarities in order of unit_id.
 
         Args:
             partition: Where to look.
             space: Key of the space that the vectors are in.
-            vectors: float32 [n_queries, dim], unit length.
+            vectors: float32 [n_queries, dim] as the space's encoder gives them.
             k: How many, at least 1; fewer come back where there are fewer.
+            where: What the units must be like, and who asks; without, access labels are not looked at.
 
         Raises:
             ConfigError: No such index, or `k` below 1.
             VectorError: Other dtype or dim, or not finite.
             IntegrityError: A file is missing or does not open.
         """
-        found = self.neighbours(partition, space, vectors, k)
+        found = self.neighbours(partition, space, vectors, k, where=where)
         return [
             [
                 self.candidate(partition, space, similarity, (segment, row))
@@ -135,15 +150,24 @@ class OpenSnapshot:
         ]
 
     def neighbours(
-        self, partition: Partition, space: str, vectors: np.ndarray, k: int
+        self,
+        partition: Partition,
+        space: str,
+        vectors: np.ndarray,
+        k: int,
+        *,
+        where: Filter | None = None,
     ) -> Neighbours:
         """The same as arrays of segment and row numbers, without reading a row; for rankings over several indices."""
         if k < 1:
             raise ConfigError(f"k is {k}; ask for at least 1")
         entry = self.entry(partition, space)
         segments = self.segments(partition, space)
-        queries = _checked_queries(vectors, segments, f"{partition} in {space}")
-        return search_segments(segments, queries, k, entry.family, entry.search)
+        queries = _checked_queries(vectors, self._dim(space), f"{partition} in {space}")
+        allowed = [segment.mask(where) for segment in segments] if where else None
+        return search_segments(
+            segments, queries, k, entry.search, metric=entry.metric, allowed=allowed
+        )
 
     def candidate(
         self, partition: Partition, space: str, similarity: float, at: tuple[int, int]
@@ -163,17 +187,13 @@ class OpenSnapshot:
         return rows.column("source_id")[row].as_py(), locator
 
     def prototypes(self, partition: Partition, space: str) -> np.ndarray:
-        """What a router judges the index by, float32 [n, dim]; none, [0, dim], if it was built without.
+        """What a router judges the index by, float32 [n, dim].
 
         Raises:
             ConfigError: The snapshot has no such index.
             IntegrityError: The file is missing or is no array.
         """
-        ref = self.entry(partition, space).prototypes
-        if ref is None:
-            dim = next(s.dim for s in self.manifest.spaces if s.key == space)
-            return np.zeros((0, dim), dtype=np.float32)
-        path = self._local_path(ref.key)
+        path = self._local_path(self.entry(partition, space).prototypes.key)
         try:
             found: np.ndarray = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -216,23 +236,30 @@ class OpenSnapshot:
 
     def _open_segments(self, entry: IndexManifest) -> Iterator[OpenSegment]:
         for ref in entry.segments:
-            paths = {f.key.rpartition("/")[2]: self._local_path(f.key) for f in ref.files}
-            segment = OpenSegment.open(paths["index.faiss"], paths["rows.arrow"])
-            if len(segment.rows) != ref.rows:
+            segment = OpenSegment.open(self._segment_paths(ref), entry.family, entry.parameters)
+            if (len(segment.rows), segment.live_rows) != (ref.rows, ref.live_rows):
                 raise IntegrityError(
-                    f"segment {ref.digest} has {len(segment.rows)} rows, the manifest says {ref.rows}"
+                    f"segment {ref.digest} has {len(segment.rows)} rows of which {segment.live_rows} count, the"
+                    f" manifest says {ref.rows} and {ref.live_rows}"
                 )
             yield segment
+
+    def _segment_paths(self, ref: SegmentRef) -> SegmentPaths:
+        named = {f.key.rpartition("/")[2]: self._local_path(f.key) for f in ref.files}
+        if not {INDEX_FILE, ROWS_FILE} <= set(named):
+            raise IntegrityError(
+                f"segment {ref.digest} has no {INDEX_FILE} or no {ROWS_FILE}; it has {', '.join(named)}"
+            )
+        deleted = self._local_path(ref.deleted.key) if ref.deleted else None
+        return SegmentPaths(named[INDEX_FILE], named[ROWS_FILE], named.get(FULL_FILE), deleted)
+
+    def _dim(self, space: str) -> int:
+        return next(s.dim for s in self.manifest.spaces if s.key == space)
 
 
 def files_of(manifest: Manifest) -> Iterator[FileRef]:
     """Every file a snapshot is made of besides its manifest."""
-    yield manifest.sources
-    for index in manifest.indexes:
-        if index.prototypes:
-            yield index.prototypes
-        for segment in index.segments:
-            yield from segment.files
+    return manifest.files()
 
 
 def check_file(ref: FileRef, path: Path) -> None:
@@ -272,10 +299,7 @@ def _candidate(entry: IndexManifest, similarity: float, row: dict[str, Any]) -> 
     )
 
 
-def _checked_queries(
-    vectors: np.ndarray, segments: tuple[OpenSegment, ...], place: str
-) -> np.ndarray:
-    dim = segments[0].index.d if segments else vectors.shape[-1]
+def _checked_queries(vectors: np.ndarray, dim: int, place: str) -> np.ndarray:
     if vectors.ndim != 2 or vectors.dtype != np.float32 or vectors.shape[1] != dim:
         raise VectorError(
             f"{place}: query vectors are {vectors.dtype} {list(vectors.shape)}, expected float32 [n, {dim}]"

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.index.build import BuildRequest, build_segment
+from stages.index.exact import ExactRequest, answer_exact
 from stages.index.routing import RoutingRequest, routing_parts
 from stages.index.train import TrainRequest, train
+from stages.index.truth import NearestRequest, nearest_of
 from stages.index.validate import validate
 
 if TYPE_CHECKING:
@@ -16,25 +18,29 @@ if TYPE_CHECKING:
 
 
 class IndexStage:
-    """Everything an index needs computed, in one pool: training, building segments, validating, what routers need."""
+    """Everything an index needs computed, in one pool: training, segments, exact answers, validating, prototypes."""
 
     def setup(self) -> None:
         """Nothing to load."""
 
     def process(self, tasks: Sequence[Task]) -> list[Answer | Failure]:
-        """Answer by the type of the request: size of the sample, `SegmentStats`, `RoutingParts`, or `Validation`."""
+        """Answer by the type of the request; see each for what it gives."""
         return [self._one(task) for task in tasks]
 
     def _one(self, task: Task) -> Answer | Failure:
+        request, arrays = task.value, task.arrays
         try:
-            if isinstance(task.value, TrainRequest):
-                trained = train(task.value, task.arrays[0])
-                return Answer(len(task.arrays[0]), (trained,))
-            if isinstance(task.value, BuildRequest):
-                return build_segment(task.value, *task.arrays)
-            if isinstance(task.value, RoutingRequest):
-                return routing_parts(*task.arrays)
-            return Answer(validate(task.value, task.arrays))
+            if isinstance(request, TrainRequest):
+                return Answer(len(arrays[0]), (train(request, arrays[0]),))
+            if isinstance(request, BuildRequest):
+                return build_segment(request, *arrays)
+            if isinstance(request, NearestRequest):
+                return Answer(nearest_of(request.queries, request.rows, arrays[0], request.metric))
+            if isinstance(request, ExactRequest):
+                return answer_exact(request, arrays)
+            if isinstance(request, RoutingRequest):
+                return routing_parts(arrays[0])
+            return Answer(validate(request, arrays))
         except GristmillError as error:
             return Failure.of(error)
 

@@ -1,31 +1,26 @@
-"""Training the quantiser that all segments of one partition in one space share."""
+"""Training the quantiser that all segments of one index share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from schemas.errors import IntegrityError, VectorError
-from schemas.ids import digest_buffer
-from stages.index.families import family, one_thread
+from schemas.ids import canonical_json, digest
+from stages.index.build import SEGMENT_FORMAT, checked_vectors, described
+from stages.index.dims import indexed
+from stages.index.families.registry import family
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import numpy as np
 
-NO_QUANTISER = np.zeros(0, dtype=np.uint8)
+    from stages.index.build import IndexKind
 
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """Train an index of this family. The sample, float32 [n, dim], travels beside it."""
+    """Train an index of this kind. The sample, float32 [n, dim], travels beside it."""
 
-    partition: str
-    space: str
-    family: str
-    parameters: dict[str, int]
-    dim: int
+    kind: IndexKind
 
 
 def train(request: TrainRequest, sample: np.ndarray) -> np.ndarray:
@@ -35,63 +30,14 @@ def train(request: TrainRequest, sample: np.ndarray) -> np.ndarray:
         uint8 [n_bytes], faiss' own serialisation of the trained, empty index; empty if the family needs no training.
 
     Raises:
-        VectorError: The sample has another dim, is not finite, or has fewer rows than there are lists.
+        VectorError: The sample has another dim, is not finite, or has too few rows for the parameters.
     """
-    import faiss
-
-    chosen = family(request.family)
-    if not chosen.trains:
-        return NO_QUANTISER
-    place = f"{request.partition} in {request.space}"
-    vectors = checked_vectors(sample, request.dim, place)
-    nlist = request.parameters["nlist"]
-    if len(vectors) < nlist:
-        raise VectorError(
-            f"{place}: {len(vectors)} training vectors for {nlist} lists; lower nlist or sample more"
-        )
-    index = chosen.empty(request.dim, request.parameters)
-    with one_thread():
-        index.train(vectors)
-    return np.asarray(faiss.serialize_index(index))
+    kind = request.kind
+    vectors = checked_vectors(sample, kind.dim, kind.place)
+    cut = indexed(vectors, kind.dims)
+    return family(kind.family).train(cut, kind.metric, kind.parameters)
 
 
-def trained_digest(trained: np.ndarray) -> str:
-    """32 hex characters over a trained index, empty for none."""
-    return digest_buffer(np.ascontiguousarray(trained).data) if trained.size else ""
-
-
-def trained_of(index_path: Path) -> np.ndarray:
-    """The trained, empty index inside a published segment's index.faiss: the same bytes that `train` gave.
-
-    A partition that grew but kept its plan takes this instead of training again, and so keeps every segment that did
-    not change.
-
-    Raises:
-        IntegrityError: faiss cannot read the file.
-    """
-    import faiss
-
-    try:
-        index = faiss.read_index(str(index_path))
-    except RuntimeError as error:
-        raise IntegrityError(f"{index_path} is not a faiss index: {error}") from error
-    if isinstance(index, faiss.IndexFlat):
-        return NO_QUANTISER
-    index.reset()
-    return np.asarray(faiss.serialize_index(index))
-
-
-def checked_vectors(vectors: np.ndarray, dim: int, place: str) -> np.ndarray:
-    """`vectors` as contiguous float32 [n, dim].
-
-    Raises:
-        VectorError: Other dtype or dim, or something that is not finite; names `place` and the first bad row.
-    """
-    if vectors.ndim != 2 or vectors.shape[1] != dim or vectors.dtype != np.float32:
-        raise VectorError(
-            f"{place}: vectors are {vectors.dtype} {list(vectors.shape)}, expected float32 [n, {dim}]"
-        )
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise VectorError(f"{place}: vector {int(np.argmin(finite))} has NaN or infinity in it")
-    return np.ascontiguousarray(vectors)
+def training_digest(kind: IndexKind, sample_digest: str) -> str:
+    """Digest (32 hex characters) of all that training depends on; equal input is not trained again."""
+    return digest("training", SEGMENT_FORMAT, canonical_json(described(kind)), sample_digest)

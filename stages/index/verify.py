@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import IntegrityError
 from schemas.manifest import GateCheck, Manifest
-from stages.index.build import INDEX_FILE, ROWS_FILE, segment_digest
-from stages.index.recall import make_truth, measure_recall
+from stages.index.build import segment_digest
+from stages.index.recall import RecallMeter
 from stages.index.snapshot import OpenSnapshot, check_file, files_of
+from stages.index.truth import read_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,12 +23,18 @@ if TYPE_CHECKING:
     from schemas.manifest import IndexManifest
     from schemas.partition import Partition
 
-_QUERIES = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One index as found. `recall_at_10` is against exact search over the vectors the index itself holds."""
+    """One index as found.
+
+    Attributes:
+        partition: ``text/paragraph``.
+        space: Key of the space.
+        rows: That can be found.
+        recall_at_10: Against the exact neighbours that the snapshot has of its queries; the lowest by kind of query.
+        checks: Recall beside its threshold.
+    """
 
     partition: str
     space: str
@@ -32,18 +43,12 @@ class Verified:
     checks: tuple[GateCheck, ...]
 
 
-def verify(
-    manifest: Manifest, local_path: Callable[[str], Path], queries: int = _QUERIES
-) -> tuple[Verified, ...]:
+def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verified, ...]:
     """Go through every byte of a snapshot.
-
-    The vectors of the encoder are not part of a snapshot, so recall is measured against those inside the index: what a
-    codec lost at building time is not seen here, a spoiled quantiser, list or search parameter is.
 
     Args:
         manifest: As it was read.
         local_path: Where the file of a key lies.
-        queries: How many queries an index is asked.
 
     Raises:
         IntegrityError: An id, a checksum, a digest or a count does not hold; names the file or the index.
@@ -55,32 +60,35 @@ def verify(
         )
     for ref in files_of(manifest):
         check_file(ref, local_path(ref.key))
-    return measure(manifest, local_path, queries)
+    return measure(manifest, local_path)
 
 
-def measure(
-    manifest: Manifest, local_path: Callable[[str], Path], queries: int = _QUERIES
-) -> tuple[Verified, ...]:
+def measure(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verified, ...]:
     """The same without the checksums of the files, for one who has taken them already."""
     snapshot = OpenSnapshot.open(manifest, local_path)
-    return tuple(_verify_index(snapshot, *place, queries=queries) for place in snapshot.indexes)
+    return tuple(_verify_index(snapshot, *place, local_path) for place in snapshot.indexes)
 
 
 def _verify_index(
-    snapshot: OpenSnapshot, partition: Partition, space: str, queries: int
+    snapshot: OpenSnapshot, partition: Partition, space: str, local_path: Callable[[str], Path]
 ) -> Verified:
     entry = snapshot.entry(partition, space)
     _check_digests(entry)
     segments = snapshot.segments(partition, space)
-    unit_ids = [u for s in segments for u in s.rows.column("unit_id").to_pylist()]
-    if len(unit_ids) != entry.rows or len(set(unit_ids)) != entry.rows:
+    columns = [segment.rows["unit_id"].combine_chunks() for segment in segments]
+    live = [
+        ids if segment.deleted is None else ids.filter(pa.array(~segment.deleted))
+        for ids, segment in zip(columns, segments, strict=True)
+    ]
+    rows = sum(map(len, live))
+    different = pc.count_distinct(pa.chunked_array(live, pa.string())).as_py()
+    if rows != entry.rows or different != entry.rows:
         raise IntegrityError(
-            f"{partition} in {space}: {len(unit_ids)} rows with {len(set(unit_ids))} different ids,"
-            f" the manifest says {entry.rows}"
+            f"{partition} in {space}: {rows} rows with {different} different ids, the manifest says {entry.rows}"
         )
-    vectors = [segment.vectors() for segment in segments]
-    truth = make_truth(segments, vectors, queries)
-    recall = measure_recall(truth, segments, vectors, entry.family, entry.search)
+    truth = read_truth(local_path(entry.truth.key))
+    recalls = RecallMeter(truth, segments, entry.metric).recalls(entry.search)
+    recall = min(recalls.values(), default=1.0)
     wanted = next((c.threshold for c in entry.checks if c.name == "recall_at_10"), 0.0)
     check = GateCheck("recall_at_10", recall, wanted, at_least=True, passed=recall >= wanted)
     return Verified(str(partition), space, entry.rows, recall, (check,))
@@ -88,8 +96,8 @@ def _verify_index(
 
 def _check_digests(entry: IndexManifest) -> None:
     for ref in entry.segments:
-        sha = {file.key.rpartition("/")[2]: file.sha256 for file in ref.files}
-        if segment_digest(sha[INDEX_FILE], sha[ROWS_FILE]) != ref.digest:
+        sums = {PurePosixPath(file.key).name: file.sha256 for file in ref.files}
+        if segment_digest(sums) != ref.digest:
             raise IntegrityError(
                 f"segment {ref.digest} of {entry.partition} in {entry.space} is not named after its files"
             )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from schemas.manifest import IndexManifest
 
 _MIN_STD: Final = 0.02  # a background of alike answers would make every hit a miracle
-_CHUNK_ROWS: Final = 1 << 16
 _DECIMALS: Final = 6
 
 
@@ -38,20 +37,15 @@ class Scale:
         return above
 
 
-def calibrate(vectors: np.ndarray, background: np.ndarray) -> dict[str, float]:
+def calibrate(best: np.ndarray) -> dict[str, float]:
     """What an index answers to background questions, as it stands in the manifest.
 
     Args:
-        vectors: float32 [n, dim], the rows of the index, unit length, n at least 1.
-        background: float32 [n_questions, dim], unit length, at least one.
+        best: float32 [n_questions], the similarity of the best row to each question, at least one.
 
     Returns:
-        Mean and standard deviation of the best similarity, over the questions.
+        Mean and standard deviation over the questions.
     """
-    best = np.full(len(background), -1.0, dtype=np.float32)
-    for start in range(0, len(vectors), _CHUNK_ROWS):
-        similarities = background @ vectors[start : start + _CHUNK_ROWS].T
-        best = np.maximum(best, similarities.max(axis=1))
     return {
         "best_mean": round(float(best.mean()), _DECIMALS),
         "best_std": round(float(best.std()), _DECIMALS),

@@ -62,6 +62,26 @@ def read_queries(path: Path) -> list[Query]:
     return queries
 
 
+def read_questions(path: Path) -> list[str]:
+    """The questions alone, each once, in order: one JSON object a line with a ``query``.
+
+    Raises:
+        ConfigError: The file cannot be read or a line has no question; names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    questions: dict[str, None] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                questions[str(json.loads(line)["query"])] = None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}, line {number}: no question: {error!r}") from error
+    return list(questions)
+
+
 def evaluate(retriever: Retriever, queries: Sequence[Query]) -> dict[str, Any]:
     """Measures by way and modality, and of the routed way by the first route.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from schemas.errors import ConfigError
+from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
 from stages.route.calibrate import space_scales
 from stages.route.router import Router
@@ -69,7 +70,14 @@ class Retriever:
         return self._router.partitions
 
     def search(
-        self, query: str, k: int = 10, *, route: str | None = None, way: Way = "routed"
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        route: str | None = None,
+        way: Way = "routed",
+        where: Sequence[str] = (),
+        acl: Sequence[str] | None = None,
     ) -> SearchResult:
         """Hits for one question, each from another document or recording.
 
@@ -78,13 +86,16 @@ class Retriever:
             k: Hits wanted.
             route: Ask this partition only; pages of one document are then hits of their own.
             way: ``routed``; or ``unified``: all partitions in one ranking by raw cosine, the baseline.
+            where: Conditions that every hit meets, such as ``attributes.year >= 2020``; see docs/filters.md.
+            acl: Labels of the one who asks: hits are public or share one. None looks at no labels.
 
         Raises:
-            ConfigError: The snapshot has no such partition.
+            ConfigError: The snapshot has no such partition, or a condition cannot be read.
         """
         given = None if route is None else [[route]]
         collapse: Collapse = "page" if route and route.startswith("page/") else "document"
-        return self.search_all([query], k, given=given, way=way, collapse=collapse)[0]
+        chosen = Filter.parse(where, acl)
+        return self.search_all([query], k, given=given, way=way, collapse=collapse, where=chosen)[0]
 
     def search_all(
         self,
@@ -94,6 +105,7 @@ class Retriever:
         given: Sequence[Collection[str]] | None = None,
         way: Way = "routed",
         collapse: Collapse = "document",
+        where: Filter | None = None,
     ) -> list[SearchResult]:
         """The same for many questions at once.
 
@@ -103,6 +115,7 @@ class Retriever:
             given: For each question the partitions to ask, all alike; None to have it routed.
             way: As in `search`.
             collapse: What is one answer: a document (or recording), or a page of one.
+            where: What every hit must be like, and who asks.
 
         Raises:
             ConfigError: The snapshot has no such partition.
@@ -116,7 +129,7 @@ class Retriever:
             routes = [self._given(self.partitions)] * len(queries)
         else:
             routes = [self._route(query, i, vectors) for i, query in enumerate(queries)]
-        found = self._ask(vectors, routes, k * _DEPTH)
+        found = self._ask(vectors, routes, k * _DEPTH, where)
         results = []
         for i, chosen in enumerate(routes):
             ranking = self._ranking(found, i, chosen, way)
@@ -137,7 +150,11 @@ class Retriever:
         return self._router.route(query, text_vector, {key: v[i] for key, v in vectors.items()})
 
     def _ask(
-        self, vectors: Mapping[str, np.ndarray], routes: Sequence[Sequence[Route]], depth: int
+        self,
+        vectors: Mapping[str, np.ndarray],
+        routes: Sequence[Sequence[Route]],
+        depth: int,
+        where: Filter | None,
     ) -> dict[_Index, tuple[dict[int, int], Neighbours]]:
         """Ask each index the questions routed to it; by index, position of each question and what was found."""
         found = {}
@@ -146,7 +163,9 @@ class Retriever:
             asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
             if asked:
                 rows = vectors[index.space][asked]
-                near = self.snapshot.neighbours(index.partition, index.space, rows, depth)
+                near = self.snapshot.neighbours(
+                    index.partition, index.space, rows, depth, where=where
+                )
                 found[index] = ({i: position for position, i in enumerate(asked)}, near)
         return found
 

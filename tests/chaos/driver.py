@@ -27,7 +27,7 @@ from flows.listing import hash_files, list_sources
 from flows.maintain import collect
 from flows.surroundings import new_run_id
 from infra.blobs import _ObstoreBlobs
-from schemas.config import Config, Engine, Recognition, Runs
+from schemas.config import Config, Engine, Indexing, Recognition, Runs
 from stages.messages import DecodeRequest, EmbedRequest
 from tests.chaos.lakes import write_pdf, write_png
 from tests.integration.mill import Mill, session_of
@@ -36,6 +36,21 @@ CONFIG = Config(
     engine=Engine(commit_rows=1),  # every source is a batch of its own
     recognition=Recognition(ocr=False, speech=False, sound_tags=False),
     runs=Runs(keep_snapshots=1),
+)
+
+# Thresholds so low that a handful of texts has segments that stay, tombstones, merges and training.
+GROWING = CONFIG.model_copy(
+    update={
+        "indexing": Indexing(
+            flat_rows=60,
+            segment_rows=60,
+            merge_floor_rows=6,
+            merge_segments=3,
+            retrain_growth=4.0,
+            recall_at_10=0.9,
+        ),
+        "runs": Runs(keep_snapshots=4),
+    }
 )
 
 
@@ -92,7 +107,7 @@ def _table(url: str) -> str:
     return url.rstrip("/").partition("/tables/")[2]
 
 
-def work(folder: Path, what: str, names: list[str]) -> dict[str, Any]:
+def work(folder: Path, what: str, names: list[str], config: Config) -> dict[str, Any]:
     """Do it as the commands do; gives the balance, if there is one.
 
     Args:
@@ -100,8 +115,9 @@ def work(folder: Path, what: str, names: list[str]) -> dict[str, Any]:
         what: ``ingest`` of some folders below the corpus or all of it, ``run`` (and publish), ``gc``, ``hide`` or
             ``purge`` of some paths.
         names: Those folders or paths.
+        config: See schemas/config.py.
     """
-    mill = Mill(folder, CONFIG)
+    mill = Mill(folder, config)
     if what in ("run", "ingest"):
         mill.sources = [str(mill.corpus / name) for name in names or ["."]]
         balance = mill.ingest()
@@ -109,7 +125,7 @@ def work(folder: Path, what: str, names: list[str]) -> dict[str, Any]:
             mill.publish()
         return balance.as_dict()
     if what == "gc":
-        collect(mill.lake.url, CONFIG, new_run_id(), dry_run=False, note=lambda _: None)
+        collect(mill.lake.url, config, new_run_id(), dry_run=False, note=lambda _: None)
     elif what == "hide":
         mill.hide(*names)
     else:
@@ -127,7 +143,8 @@ def child(request: dict[str, Any], answer: int) -> None:
         moment.start()
     status, balance = 1, {}
     try:
-        balance = work(Path(request["folder"]), request["what"], request["names"])
+        config = GROWING if request["growing"] else CONFIG
+        balance = work(Path(request["folder"]), request["what"], request["names"], config)
         status = 0
     except Exception:  # noqa: BLE001 - the end of a process: the trace goes where its caller finds it
         traceback.print_exc()

@@ -35,7 +35,8 @@ class Forks:
             folder: Holds the corpus and the lake.
             what: See `tests.chaos.driver.work`.
             *names: Likewise.
-            **how: ``number`` of the point to be killed at, or ``after_s``, the seconds until then.
+            **how: ``number`` of the point to be killed at, or ``after_s``, the seconds until then; ``growing``: with
+                thresholds so low that few texts make indices that grow.
         """
         request = {
             "folder": str(folder),
@@ -43,6 +44,7 @@ class Forks:
             "names": names,
             "number": None,
             "after_s": None,
+            "growing": False,
         }
         self._process.stdin.write(json.dumps(request | how) + "\n")
         self._process.stdin.flush()
@@ -55,9 +57,9 @@ class Forks:
         assert said["status"] in (-9, 0), (said["status"], self.errors())
         return said
 
-    def work(self, folder: Path, what: str, *names: str) -> dict[str, Any]:
+    def work(self, folder: Path, what: str, *names: str, **how: Any) -> dict[str, Any]:
         """Do it undisturbed; gives ``points`` and ``balance``."""
-        self.send(folder, what, *names)
+        self.send(folder, what, *names, **how)
         said = self.receive()
         assert said["status"] == 0, self.errors()
         return said

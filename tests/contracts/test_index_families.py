@@ -1,222 +1,267 @@
-"""One suite over every index family: what any of them promises."""
+"""One suite over every index family: what any of them promises of a search."""
 
-import hashlib
 from pathlib import Path
 
 import faiss
 import numpy as np
-import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from schemas.errors import ConfigError, VectorError
-from schemas.tables import SEGMENT_ROWS
-from stages.index.build import BuildRequest, build_segment
-from stages.index.families import FAMILIES, family
-from stages.index.recall import make_truth, measure_recall
-from stages.index.segments import OpenSegment, search_segments
-from stages.index.train import TrainRequest, train, trained_of
-from stages.index.tune import tune
-
-DIM = 48
-NLIST = 24
-FAMILY_NAMES = tuple(FAMILIES)
-TRAINED_NAMES = tuple(name for name in FAMILIES if FAMILIES[name].trains)
-
-
-def clustered(rows: int, *, seed: int = 0, topics: int = 40, dim: int = DIM) -> np.ndarray:
-    """Topics of uneven size with their own directions of spread, as encoders give them; unit length."""
-    rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((topics, dim))
-    spread = rng.standard_normal((dim // 4, dim)) / np.sqrt(dim)
-    topic = rng.zipf(1.5, rows) % topics
-    vectors = centres[topic] + 2 * rng.standard_normal((rows, dim // 4)) @ spread
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def table(rows: int) -> pa.Table:
-    ids = sorted(hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(rows))
-    columns = {name: [""] * rows for name in SEGMENT_ROWS.names}
-    columns |= {"unit_id": ids, "acl": [[]] * rows}
-    columns |= {"locator": ["{}"] * rows, "attributes": ["{}"] * rows}
-    return pa.table(columns, schema=SEGMENT_ROWS)
-
-
-def parameters_of(name: str, nlist: int = NLIST) -> dict[str, int]:
-    return {"nlist": nlist} if FAMILIES[name].trains else {}
-
-
-def everything(name: str, nlist: int = NLIST) -> dict[str, int]:
-    effort = family(name).effort(parameters_of(name, nlist))
-    return {effort[0]: effort[1]} if effort else {}
-
-
-def built(name, vectors, tmp_path, *, trained=None, nlist=NLIST):
-    parameters = parameters_of(name, nlist)
-    if trained is None:
-        trained = train(TrainRequest("text/paragraph", "s", name, parameters, DIM), vectors)
-    request = BuildRequest("text/paragraph", "s", name, parameters, DIM, table(len(vectors)))
-    answer = build_segment(request, vectors, trained)
-    paths = []
-    for file, data in zip(answer.value.ref.files, answer.arrays, strict=True):
-        paths.append(tmp_path / f"{answer.value.ref.digest}.{file.key.rpartition('/')[2]}")
-        data.tofile(paths[-1])
-    return OpenSegment.open(paths[0], paths[1]), answer, paths
-
-
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_a_vector_finds_itself_after_a_round_trip_through_bytes(name, tmp_path):
-    vectors = clustered(1000)
-    segment, _, _ = built(name, vectors, tmp_path)
-
-    found = search_segments([segment], vectors[::50], 3, name, everything(name))
-
-    assert found.row[:, 0].tolist() == list(range(0, 1000, 50))
-    np.testing.assert_allclose(found.similarity[:, 0], 1, atol=5e-3)
-    assert (np.diff(found.similarity, axis=1) <= 0).all()
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the mappings Linux lists")
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_a_segment_is_mapped_and_not_read(name, tmp_path):
-    segment, _, paths = built(name, clustered(2000), tmp_path)
-
-    mapped = Path("/proc/self/maps").read_text(encoding="utf-8")
-
-    assert segment.index.ntotal == 2000
-    assert [path.name for path in paths[:2] if str(path) not in mapped] == []
-
-
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_stored_vectors_stay_close_to_what_went_in(name, tmp_path):
-    vectors = clustered(1000)
-    segment, _, _ = built(name, vectors, tmp_path)
-
-    stored = segment.vectors()
-
-    assert stored.dtype == np.float32
-    assert (stored * vectors).sum(axis=1).min() > 0.99
-
-
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_recall_reaches_the_target_with_the_tuned_effort(name, tmp_path):
-    vectors = clustered(3000)
-    segment, _, _ = built(name, vectors, tmp_path)
-    truth = make_truth([segment], [vectors], 100)
-
-    tuned = tune([segment], [vectors], truth, (name, parameters_of(name)), 0.95)
-
-    assert tuned.recall_at_10 >= 0.95
-    assert tuned.recall_at_10 == measure_recall(truth, [segment], [vectors], name, tuned.search)
-    assert 0 < tuned.latency_ms_p50 <= tuned.latency_ms_p99
-
-
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_equal_input_gives_equal_bytes(name, tmp_path):
-    vectors = clustered(1500)
-
-    first, second = (built(name, vectors, tmp_path)[1] for _ in range(2))
-
-    assert first.value == second.value
-    for left, right in zip(first.arrays, second.arrays, strict=True):
-        assert left.tobytes() == right.tobytes()
+from schemas.errors import ConfigError, IntegrityError
+from stages.index.families import family
+from tests.contracts.index_family_cases import (
+    DIM,
+    LISTS,
+    METRICS,
+    NAMES,
+    PARAMETERS,
+    RESCORE,
+    TRAINED,
+    bitmap,
+    clustered,
+    everything,
+    opened,
+    recall,
+    similarities,
+)
 
 
 @pytest.fixture(scope="module")
-def thread_sensitive() -> np.ndarray:
-    """Data on which k-means, left alone, gives other bytes on three threads than on one."""
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((500, 384)).astype(np.float32)
-    vectors = centres[rng.integers(0, 500, 60_000)]
-    vectors = (vectors + rng.standard_normal((60_000, 384)).astype(np.float32) * 0.9)[:19_968]
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def vectors() -> np.ndarray:
+    found = clustered(2000)
+    found.setflags(write=False)
+    return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TRAINED_NAMES)
-def test_bytes_do_not_depend_on_the_threads_of_the_process(name, thread_sensitive):
-    request = TrainRequest("text/paragraph", "s", name, {"nlist": 512}, 384)
+@pytest.fixture(scope="module")
+def segments(vectors, tmp_path_factory):
+    """Every family and metric over the same vectors, built on demand and once."""
+    made = {}
+
+    def segment(name, metric="inner_product"):
+        key = (name, metric)
+        if key not in made:
+            made[key] = opened(name, vectors, tmp_path_factory.mktemp("s"), metric=metric)
+        return made[key]
+
+    return segment
+
+
+@pytest.mark.parametrize(("name", "metric"), METRICS)
+def test_vectors_are_found_after_a_round_trip_through_bytes(name, metric, vectors, segments):
+    chosen, index, _ = segments(name, metric)
+    queries = clustered(60, seed=5)
+
+    scores, ids = chosen.search(index, queries, 10, everything(chosen, len(vectors)))
+
+    assert chosen.size(index) == (len(vectors), DIM)
+    assert (scores.dtype, ids.dtype) == (np.float32, np.int64)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert (recall(chosen, index, queries, vectors, everything(chosen, 2000), metric)) >= 0.95
+    if not chosen.rescores:
+        own = np.take_along_axis(similarities(queries, vectors, metric), ids, axis=1)
+        np.testing.assert_allclose(scores, own, atol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "metric"), METRICS)
+def test_a_search_does_not_depend_on_threads_or_on_the_other_queries(name, metric, segments):
+    chosen, index, _ = segments(name, metric)
+    queries = clustered(12, seed=6)
+    search = {"nprobe": 4, "ef_search": 40}
     before = faiss.omp_get_max_threads()
-    trained = {}
+    found = []
     try:
         for threads in (1, 3):
             faiss.omp_set_num_threads(threads)
-            trained[threads] = train(request, thread_sensitive).tobytes()
-            assert faiss.omp_get_max_threads() == threads  # pinning gave them back
+            single = [chosen.search(index, queries[i : i + 1], 150, search) for i in range(12)]
+            found.append(chosen.search(index, queries, 150, search))
+            found.append(tuple(np.concatenate(part) for part in zip(*single, strict=True)))
     finally:
         faiss.omp_set_num_threads(before)
 
-    assert trained[1] == trained[3]
+    for scores, ids in found[1:]:
+        np.testing.assert_array_equal(ids, found[0][1])
+        np.testing.assert_array_equal(scores, found[0][0])
 
 
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_an_empty_segment_answers_nothing(name, tmp_path):
-    quantiser = train(TrainRequest("p", "s", name, parameters_of(name), DIM), clustered(500))
-    segment, _, _ = built(name, np.zeros((0, DIM), np.float32), tmp_path, trained=quantiser)
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the mappings Linux lists")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_mapped_and_not_read(name, segments):
+    _, index, path = segments(name)
 
-    found = search_segments([segment], clustered(2), 5, name, everything(name))
-
-    assert found.row.shape == (2, 0)
-    assert segment.vectors().shape == (0, DIM)
+    assert index.ntotal == 2000
+    assert str(path) in Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_one_row_is_enough(name, tmp_path):
-    vectors = clustered(1)
-    segment, _, _ = built(name, vectors, tmp_path, nlist=1)
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_vectors_are_like_what_went_in(name, vectors, segments):
+    chosen, index, _ = segments(name)
 
-    found = search_segments([segment], vectors, 10, name, everything(name, 1))
+    stored = chosen.reconstruct(index, 500, 1000)
 
-    assert found.row.tolist() == [[0]]
-    truth = make_truth([segment], [vectors], 10)
-    assert measure_recall(truth, [segment], [vectors], name, everything(name, 1)) == 1.0
-
-
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_more_asked_for_than_there_is(name, tmp_path):
-    vectors = clustered(60)
-    segment, _, _ = built(name, vectors, tmp_path, nlist=2)
-
-    found = search_segments([segment], vectors[:3], 1000, name, everything(name, 2))
-
-    assert [sorted(row) for row in found.row.tolist()] == [list(range(60))] * 3
+    assert (stored.dtype, stored.shape) == (np.float32, (1000, DIM))
+    unit = stored / np.linalg.norm(stored, axis=1, keepdims=True)
+    assert (unit * vectors[500:1500]).sum(axis=1).mean() > (0.75 if chosen.rescores else 0.999)
+    np.testing.assert_allclose(chosen.reconstruct(index, 700, 33), stored[200:233], atol=1e-6)
+    assert chosen.reconstruct(index, 7, 0).shape == (0, DIM)
 
 
-@pytest.mark.parametrize("name", TRAINED_NAMES)
-def test_few_lists_pad_with_minus_one_and_never_with_a_row(name, tmp_path):
-    vectors = clustered(300)
-    segment, _, _ = built(name, vectors, tmp_path)
+@pytest.mark.parametrize("name", NAMES)
+def test_more_asked_for_than_there_is(name, vectors, segments):
+    chosen, index, _ = segments(name)
 
-    found = search_segments([segment], vectors[:5], 300, name, {"nprobe": 1})
+    scores, ids = chosen.search(index, clustered(3, seed=3), 2100, everything(chosen, 2000))
 
-    assert (found.row[:, -1] == -1).all()
-    assert (found.segment[found.row < 0] == -1).all()
-    assert all(len(set(r[r >= 0].tolist())) == (r >= 0).sum() for r in found.row)
-
-
-@pytest.mark.parametrize("name", TRAINED_NAMES)
-def test_the_quantiser_comes_back_out_of_a_published_segment(name, tmp_path):
-    vectors = clustered(1500)
-    trained = train(TrainRequest("p", "s", name, parameters_of(name), DIM), vectors)
-    _, _, paths = built(name, vectors[:700], tmp_path, trained=trained)
-
-    assert trained_of(paths[0]).tobytes() == trained.tobytes()
+    assert [sorted(row) for row in ids[:, :2000].tolist()] == [list(range(2000))] * 3
+    assert (ids[:, 2000:] == -1).all()
+    assert (scores[:, 2000:] == -np.inf).all()
+    assert np.isfinite(scores[:, :2000]).all()
 
 
-@pytest.mark.parametrize("name", TRAINED_NAMES)
-def test_fewer_training_vectors_than_lists_is_refused(name):
-    with pytest.raises(VectorError, match="5 training vectors for 24 lists"):
-        train(TrainRequest("p", "s", name, parameters_of(name), DIM), clustered(5))
+@pytest.mark.parametrize("name", LISTS)
+def test_few_lists_pad_with_minus_one_and_never_with_a_row(name, segments):
+    chosen, index, _ = segments(name)
+
+    scores, ids = chosen.search(index, clustered(5, seed=3), 1990, {"nprobe": 1})
+
+    assert (ids[:, -1] == -1).all()
+    assert ((scores == -np.inf) == (ids < 0)).all()
+    assert all(len(set(row[row >= 0].tolist())) == (row >= 0).sum() for row in ids)
 
 
-@pytest.mark.parametrize("name", FAMILY_NAMES)
-def test_the_metric_is_inner_product(name):
-    index = family(name).empty(DIM, parameters_of(name))
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    name=st.sampled_from(NAMES),
+    share=st.sampled_from([0.0, 0.001, 0.02, 0.3, 0.9, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_only_what_is_selected_is_found(segments, name, share, seed):
+    chosen, index, _ = segments(name)
+    mask = np.random.default_rng(seed).random(2000) < share
 
-    assert index.metric_type == faiss.METRIC_INNER_PRODUCT
-    assert index.d == DIM
-    assert index.is_trained is not FAMILIES[name].trains
+    search = {"nprobe": 3, "ef_search": 20}
+    scores, ids = chosen.search(index, clustered(2, seed=seed), 50, search, selected=bitmap(mask))
+
+    assert mask[ids[ids >= 0]].all()
+    assert ((scores == -np.inf) == (ids < 0)).all()
 
 
-def test_an_unknown_family_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"no index family '__import__'; there are flat"):
-        family("__import__")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.3, 1.0])
+def test_with_every_effort_all_that_is_selected_is_found(segments, name, share):
+    chosen, index, _ = segments(name)
+    mask = np.random.default_rng(3).random(2000) < share
+    search = everything(chosen, 2000)
+
+    _, ids = chosen.search(index, clustered(2, seed=1), 2000, search, selected=bitmap(mask))
+
+    assert [sorted(row[row >= 0].tolist()) for row in ids] == [np.flatnonzero(mask).tolist()] * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_selection_keeps_the_recall(name, vectors, segments):
+    chosen, index, _ = segments(name)
+    mask = np.arange(2000) % 10 == 3
+    queries = clustered(40, seed=8)
+    candidates = 10 * min(8, RESCORE[name])
+    search = everything(chosen, 2000)
+
+    _, ids = chosen.search(index, queries, candidates, search, selected=bitmap(mask))
+
+    truth = np.where(mask, queries @ vectors.T, -2)
+    nearest = np.argsort(-truth, axis=1)[:, :10]
+    assert np.mean([np.isin(nearest[i], ids[i]).mean() for i in range(40)]) >= 0.95
+
+
+@pytest.mark.parametrize(("name", "metric"), METRICS)
+def test_a_probe_changes_nothing(name, metric, segments):
+    chosen, index, _ = segments(name, metric)
+    queries, selected = clustered(30, seed=9), bitmap(np.arange(2000) % 3 > 0)
+    search = {"nprobe": 5, "ef_search": 30}
+
+    probe = chosen.probe(index, queries, search)
+
+    assert (probe is None) is (name not in LISTS)
+    for chosen_ids in (None, selected):
+        alone = chosen.search(index, queries, 20, search, selected=chosen_ids)
+        shared = chosen.search(index, queries, 20, search, selected=chosen_ids, probe=probe)
+        np.testing.assert_array_equal(alone[1], shared[1])
+        np.testing.assert_array_equal(alone[0], shared[0])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_segments_of_one_quantiser_search_like_one(name, vectors, tmp_path):
+    trained = family(name).train(vectors, "inner_product", PARAMETERS)
+    queries = clustered(20, seed=4)
+    whole, index, _ = opened(name, vectors, tmp_path, trained=trained)
+    search = everything(whole, 2000)
+    _, first, _ = opened(name, vectors[:900], tmp_path, trained=trained)
+    _, second, _ = opened(name, vectors[900:], tmp_path, trained=trained)
+    probe = whole.probe(first, queries, search)
+
+    parts = [whole.search(part, queries, 50, search, probe=probe)[0] for part in (first, second)]
+
+    merged = -np.sort(-np.concatenate(parts, axis=1), axis=1)[:, :50]
+    np.testing.assert_allclose(merged, whole.search(index, queries, 50, search)[0], atol=0.02)
+    assert family(name).train(vectors, "inner_product", PARAMETERS).tobytes() == trained.tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sizes_of_lists_add_up(name, segments):
+    chosen, index, _ = segments(name)
+    sizes = chosen.list_sizes(index)
+
+    if name in LISTS:
+        assert (sizes.dtype, sizes.shape, sizes.sum()) == (np.int64, (16,), 2000)
+    else:
+        assert sizes is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_more_effort_looks_at_more_bytes_and_finds_no_less(name, vectors, segments):
+    chosen, index, _ = segments(name)
+    queries = clustered(50, seed=7)
+    knobs = chosen.knobs(2000, PARAMETERS)
+    searches = [{k.name: max(1, k.largest // part) for k in knobs} for part in (16, 4, 1)]
+
+    costs = [chosen.scanned_bytes(2000, DIM, PARAMETERS, search) for search in searches]
+    recalls = [recall(chosen, index, queries, vectors, search) for search in searches]
+
+    assert costs == sorted(costs)
+    assert len(set(costs)) == (len(searches) if knobs and name != "hnsw" else len(set(costs)))
+    assert recalls == sorted(recalls)
+    assert costs[-1] >= 2000 * DIM / 8  # no family looks at less than a bit of a number
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("damage", ["missing", "text", "cut", "other"])
+def test_a_file_that_is_no_such_index_is_named(name, damage, segments, tmp_path):
+    chosen, _, good = segments(name)
+    path = tmp_path / "index.faiss"
+    other = segments("ivf_flat" if name == "flat" else "flat")[2]
+    content = {"text": b"not an index", "cut": good.read_bytes()[:300], "other": other.read_bytes()}
+    if damage != "missing":
+        path.write_bytes(content[damage])
+
+    with pytest.raises(IntegrityError, match=rf"index\.faiss .*{name}"):
+        chosen.open(path)
+
+
+def test_no_family_opens_an_index_of_another(segments):
+    for name in NAMES:
+        for other in NAMES:
+            if other != name:
+                with pytest.raises(IntegrityError, match=f"index of {name}"):
+                    family(name).open(segments(other)[2])
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_missing_parameter_or_knob_is_named(name, segments):
+    chosen, index, _ = segments(name)
+    with pytest.raises(ConfigError, match=f"{name} needs nlist"):
+        chosen.train(clustered(100), "inner_product", {})
+    with pytest.raises(ConfigError, match=f"{name} needs nprobe"):
+        chosen.search(index, clustered(1), 5, {"ef_search": 10})

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from flows import wiring
-from flows.build import SnapshotBuilder, known_manifests
+from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, begin, find_target, hide, prepare, purge
 from flows.ingest import Ingest
 from flows.listing import list_sources
@@ -82,15 +82,21 @@ class Mill:
         balance.check()
         return balance
 
-    def publish(self) -> Manifest:
+    def publish(self, *, expunge: bool = False) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
         spaces = self.spaces_of(self.config)
         session = session_of(self.config)
         with self.lake.writer(run_id):
-            known = known_manifests(blobs)
-            builder = SnapshotBuilder(self.lake, session, self.config.indexing, known)
+            builder = SnapshotBuilder(
+                self.lake,
+                lambda: session,
+                spaces,
+                self.config.indexing,
+                2,
+                Before.of(blobs, expunge=expunge),
+            )
             built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
-            manifest = builder.finish(run_id, spaces, [entry for entry in built if entry])
+            manifest = builder.finish(run_id, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
         return manifest
 
@@ -106,7 +112,7 @@ class Mill:
         run_id = new_run_id()
         with self.lake.writer(run_id):
             begin(self.lake, target, run_id)
-        manifest = self.publish() if self.lake.counts()["units"] else None
+        manifest = self.publish(expunge=True) if self.lake.counts()["units"] else None
         with self.lake.writer(f"{run_id}-purge"):
             return purge(self.lake, target, manifest.snapshot_id if manifest else None)
 

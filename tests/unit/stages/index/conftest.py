@@ -7,16 +7,21 @@ import pytest
 
 from schemas.ids import canonical_json
 from schemas.tables import SEGMENT_ROWS
-from stages.index.build import BuildRequest, build_segment
-from stages.index.segments import OpenSegment
-from stages.index.shards import split, take_rows, training_rows
+from stages.index.build import BuildRequest, IndexKind, build_segment, with_digests
+from stages.index.segments import OpenSegment, SegmentPaths
 from stages.index.train import TrainRequest, train
+from stages.index.truth import Queries, row_queries
 
 DIM = 32
+TABLE_ROWS = pa.schema([field for field in SEGMENT_ROWS if field.name != "vector_digest"])
+
+
+def unit_id(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()[:32]
 
 
 class Corpus:
-    """Rows with vectors as the tables give them, in no order, and the way to segments on disk."""
+    """Rows with vectors, sorted by unit_id, and the way to segments on disk."""
 
     partition = "text/paragraph"
     space = "toy-0123456789ab"
@@ -32,10 +37,11 @@ class Corpus:
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
     def rows(self, rows: int, first: int = 0) -> pa.Table:
-        numbers = range(first, first + rows)
+        """As the lake gives them."""
+        numbers = sorted(range(first, first + rows), key=unit_id)
         return pa.table(
             {
-                "unit_id": [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in numbers],
+                "unit_id": [unit_id(i) for i in numbers],
                 "source_id": [f"source-{i % 7}" for i in numbers],
                 "parent_id": [""] * rows,
                 "locator": [canonical_json({"page": i + 1}) for i in numbers],
@@ -44,41 +50,53 @@ class Corpus:
                 "language": ["en"] * rows,
                 "attributes": [canonical_json({"title": f"t{i}"}) for i in numbers],
                 "acl": [["public"]] * rows,
+                "input_hash": [unit_id(-i) for i in numbers],
             },
-            schema=SEGMENT_ROWS,
+            schema=TABLE_ROWS,
         )
 
-    def request(self, rows: pa.Table, family: str = "flat", **parameters: int) -> BuildRequest:
-        return BuildRequest(self.partition, self.space, family, parameters, DIM, rows)
+    def kind(self, family: str = "flat", **parameters: int) -> IndexKind:
+        return IndexKind(self.partition, self.space, family, parameters, DIM)
 
-    def trained(self, rows, vectors, family="flat", **parameters):
-        sample = training_rows(rows.column("unit_id").to_pylist(), len(rows))
-        request = TrainRequest(self.partition, self.space, family, parameters, DIM)
-        return train(request, vectors[sample])
+    def request(
+        self, rows: pa.Table, vectors: np.ndarray, family: str = "flat", **parameters: int
+    ) -> BuildRequest:
+        return BuildRequest(self.kind(family, **parameters), with_digests(rows, vectors))
+
+    def queries(self, rows: pa.Table, vectors: np.ndarray, count: int = 100) -> Queries:
+        ids = rows["unit_id"].to_pylist()[:count]
+        return row_queries(vectors[:count], ids, normalised=True)
+
+    def trained(self, vectors, family="flat", **parameters):
+        return train(TrainRequest(self.kind(family, **parameters)), vectors)
 
     def answers(self, rows, vectors, shards=1, family="flat", **parameters):
-        trained = self.trained(rows, vectors, family, **parameters)
-        for part in split(rows.column("unit_id").to_pylist(), shards):
-            some, theirs = take_rows(rows, vectors, part)
-            yield build_segment(self.request(some, family, **parameters), theirs, trained), theirs
+        """(answer, vectors) of each segment: every n-th row, so that all stay sorted."""
+        trained = self.trained(vectors, family, **parameters)
+        for i in range(shards):
+            some, theirs = rows.take(list(range(i, len(rows), shards))), vectors[i::shards].copy()
+            yield (
+                build_segment(self.request(some, theirs, family, **parameters), theirs, trained),
+                theirs,
+            )
 
     def opened(self, rows, vectors, shards=1, family="flat", **parameters):
-        """(segments, vectors by segment, paths by segment) of what was written to disk."""
-        segments, parts, paths = [], [], []
+        """(segments, their refs, their vectors) of what was written to disk."""
+        segments, refs, parts = [], [], []
         for answer, theirs in self.answers(rows, vectors, shards, family, **parameters):
-            paths.append(tuple(str(p) for p in self.write(answer))[:2])
-            segments.append(OpenSegment.open(*map(Path, paths[-1])))
+            segments.append(OpenSegment.open(self.write(answer), family, parameters))
+            refs.append(answer.value.ref)
             parts.append(theirs)
-        return segments, parts, tuple(paths)
+        return segments, refs, parts
 
-    def write(self, answer) -> list[Path]:
-        places = []
+    def write(self, answer) -> SegmentPaths:
+        places = {}
         for file, data in zip(answer.value.ref.files, answer.arrays, strict=True):
             place = self.folder / file.key
             place.parent.mkdir(parents=True, exist_ok=True)
             data.tofile(place)
-            places.append(place)
-        return places
+            places[place.name] = place
+        return SegmentPaths(places["index.faiss"], places["rows.arrow"], places.get("full.npy"))
 
 
 @pytest.fixture

@@ -1,32 +1,24 @@
-import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from schemas.config import Indexing
 from schemas.errors import ConfigError, IntegrityError, VectorError
+from schemas.filters import Filter
+from schemas.ids import digest_chunks
 from schemas.manifest import FileRef, Manifest
 from schemas.partition import AUDIO_SEGMENT, TEXT_PARAGRAPH
 from schemas.space import SpaceContract
-from schemas.tables import SNAPSHOT_SOURCES
-from stages.index.manifests import (
-    Origin,
-    index_manifest,
-    snapshot_manifest,
-    sources_bytes,
-)
-from stages.index.plan import IndexPlan
-from stages.index.routing import RoutingParts
+from stages.index.manifests import Origin, snapshot_manifest
 from stages.index.snapshot import OpenSnapshot, SourcePlace
-from stages.index.validate import ValidateRequest, validate
+from stages.index.tombstones import tombstone_bytes
 from stages.index.verify import verify
+from tests import indexes
 
 ROWS = 600
-PLAN = IndexPlan("ivf_sq8", {"nlist": 8}, 2, ROWS, "a test")
 SPACE = SpaceContract(
     name="toy",
     encoder="toy",
@@ -47,22 +39,10 @@ class Published:
     def __init__(self, corpus, origin=ORIGIN):
         self.folder = corpus.folder
         self.rows, self.vectors = corpus.rows(ROWS), corpus.vectors(ROWS)
-        answers = list(corpus.answers(self.rows, self.vectors, 2, PLAN.family, **PLAN.parameters))
-        files = tuple(tuple(str(p) for p in corpus.write(a))[:2] for a, _ in answers)
-        request = ValidateRequest(
-            "text/paragraph", SPACE.key, PLAN.family, PLAN.parameters, files, ROWS, Indexing()
-        )
-        validation = validate(request, [vectors for _, vectors in answers])
-        data = sources_bytes(sources())
-        key = "snapshots/sources.arrow"
-        self.path(key).parent.mkdir(parents=True, exist_ok=True)
-        self.path(key).write_bytes(data)
-        ref = FileRef(key, len(data), hashlib.sha256(data).hexdigest())
-        segments = [a.value.ref for a, _ in answers]
-        entry = index_manifest(
-            ("text/paragraph", SPACE.key), PLAN, segments, validation, RoutingParts({})
-        )
-        self.manifest = snapshot_manifest(origin, [SPACE], [entry], ref, {})
+        kind = indexes.kind_of(SPACE, "text/paragraph", "ivf_sq8", nlist=8)
+        built = indexes.build(self.folder, kind, self.rows, self.vectors, shards=2)
+        entry = indexes.entry_of(self.folder, built)
+        self.manifest = indexes.snapshot_of(self.folder, [SPACE], [entry], sources(), origin)
 
     def path(self, key: str) -> Path:
         return self.folder / key
@@ -73,15 +53,10 @@ class Published:
 
 def sources():
     places = [("source-1", "b.txt"), ("source-1", "a.txt"), ("source-2", "c.txt")]
-    return pa.table(
-        {
-            "source_id": [s for s, _ in places],
-            "path": [p for _, p in places],
-            "uri": [f"file:///x/{p}" for _, p in places],
-            "title": ["T", "T", ""],
-        },
-        schema=SNAPSHOT_SOURCES,
-    )
+    return [
+        {"source_id": s, "path": p, "uri": f"file:///x/{p}", "title": "T" if s[-1] == "1" else ""}
+        for s, p in places
+    ]
 
 
 @pytest.fixture
@@ -96,20 +71,19 @@ def test_a_vector_finds_its_unit_with_everything_about_it(published):
 
     assert [len(hits) for hits in found] == [5, 5]
     best = found[0][0]
-    assert best.unit_id == published.rows.column("unit_id")[17].as_py()
-    assert best.source_id == "source-3"
-    assert best.locator == {"page": 18}
-    assert best.attributes == {"title": "t17"}
-    assert (best.text, best.context) == ("passage 17", "Heading")
+    row = published.rows.slice(17, 1).to_pylist()[0]
+    for name in ("unit_id", "source_id", "text", "context"):
+        assert getattr(best, name) == row[name]
+    assert best.locator == json.loads(row["locator"])
+    assert best.attributes == json.loads(row["attributes"])
     assert (best.partition, best.space) == ("text/paragraph", SPACE.key)
     assert best.similarity == pytest.approx(1, abs=0.01)
 
 
-def test_more_than_there_is_gives_all_that_the_probed_lists_hold(published):
+def test_more_than_there_is_gives_all_there_is(published):
     (found,) = published.open().search(TEXT_PARAGRAPH, SPACE.key, published.vectors[:1], 10_000)
 
-    assert 0 < len(found) <= ROWS
-    assert len({hit.unit_id for hit in found}) == len(found)
+    assert len(found) == len({hit.unit_id for hit in found}) == ROWS
 
 
 def test_indexes_are_named(published):
@@ -121,7 +95,7 @@ def test_nothing_is_opened_before_it_is_needed(published):
         published.path(segment.files[0].key).unlink()
     snapshot = published.open()
 
-    with pytest.raises(IntegrityError, match=r"cannot open .*index\.faiss"):
+    with pytest.raises(IntegrityError, match=r"index\.faiss"):
         snapshot.search(TEXT_PARAGRAPH, SPACE.key, published.vectors[:1], 1)
 
 
@@ -193,9 +167,9 @@ def test_verify_measures_again_what_was_published(published):
     assert [check.passed for check in index.checks] == [True]
 
 
-@pytest.mark.parametrize("which", ["index.faiss", "rows.arrow", "stats.json", "sources.arrow"])
+@pytest.mark.parametrize("which", ["index.faiss", "rows.arrow", "stats.json", "arrow", "npy"])
 def test_a_flipped_byte_is_found(published, which):
-    target = next(iter(sorted(published.folder.rglob(which))))
+    target = min(published.folder.rglob(f"*{which}"))
     data = bytearray(target.read_bytes())
     data[len(data) // 2] ^= 1
     target.write_bytes(data)
@@ -209,10 +183,10 @@ def test_a_flipped_byte_is_found(published, which):
 def test_a_missing_and_a_short_file_are_found(published):
     target = published.path(published.manifest.sources.key)
     target.write_bytes(target.read_bytes()[:-1])
-    with pytest.raises(IntegrityError, match=r"sources\.arrow has \d+ bytes, the manifest says"):
+    with pytest.raises(IntegrityError, match=r"\.arrow has \d+ bytes, the manifest says"):
         verify(published.manifest, published.path)
     target.unlink()
-    with pytest.raises(IntegrityError, match=r"sources\.arrow cannot be read"):
+    with pytest.raises(IntegrityError, match=r"\.arrow cannot be read"):
         verify(published.manifest, published.path)
 
 
@@ -225,3 +199,75 @@ def test_a_manifest_that_was_edited_is_found(published):
     miscounted = replace(published.manifest, indexes=(replace(entry, rows=7),))
     with pytest.raises(IntegrityError, match="the manifest says 7"):
         verify(miscounted, published.path)
+
+
+def pages_of(hits):
+    return sorted(hit.locator["page"] for hit in hits)
+
+
+def test_a_filter_finds_all_that_it_lets_through_and_nothing_else(published):
+    snapshot = published.open()
+
+    def pages(*where, acl=None, k=50):
+        chosen = Filter.parse(where, acl)
+        found = snapshot.search(TEXT_PARAGRAPH, SPACE.key, published.vectors[:2], k, where=chosen)
+        assert pages_of(found[0]) == pages_of(found[1])
+        return pages_of(found[0])
+
+    assert pages("locator.page <= 7") == [1, 2, 3, 4, 5, 6, 7]
+    assert pages("locator.page in 3, 500", "language = en") == [3, 500]
+    assert pages("attributes.title = t41") == [42]
+    assert pages("locator.page <= 7", acl=["public"]) == [1, 2, 3, 4, 5, 6, 7]
+    assert pages(acl=["staff"]) == []
+    assert len(pages("locator.page > 50", k=1000)) == ROWS - 50
+
+
+def tombstoned(published, pages):
+    """The manifest after the rows with these pages were deleted from its first segment."""
+    entry = published.manifest.indexes[0]
+    first = published.open().segments(TEXT_PARAGRAPH, SPACE.key)[0]
+    found = [json.loads(locator)["page"] for locator in first.rows.column("locator").to_pylist()]
+    deleted = np.isin(found, pages)
+    data = tombstone_bytes(deleted)
+    ref = FileRef("segments/deleted", data.nbytes, digest_chunks([data.data]))
+    data.tofile(published.path(ref.key))
+    segment = replace(entry.segments[0], deleted=ref, deleted_rows=int(deleted.sum()))
+    changed = replace(entry, segments=(segment, *entry.segments[1:]))
+    return replace(published.manifest, indexes=(changed,)), set(np.array(found)[deleted].tolist())
+
+
+def test_deleted_rows_are_not_found(published):
+    manifest, gone = tombstoned(published, range(1, 100))
+    snapshot = OpenSnapshot.open(manifest, published.path, verify=True)
+
+    (found,) = snapshot.search(TEXT_PARAGRAPH, SPACE.key, published.vectors[:1], 1000)
+    assert pages_of(found) == [page for page in range(1, ROWS + 1) if page not in gone]
+    (few,) = snapshot.search(
+        TEXT_PARAGRAPH,
+        SPACE.key,
+        published.vectors[:1],
+        1000,
+        where=Filter.parse(["locator.page < 120"]),
+    )
+    assert pages_of(few) == [page for page in range(1, 120) if page not in gone]
+
+
+def test_another_number_of_deleted_rows_than_the_manifest_says_is_refused(published):
+    manifest, _ = tombstoned(published, range(1, 100))
+    (entry,) = manifest.indexes
+    miscounted = replace(entry.segments[0], deleted_rows=1)
+    other = replace(entry, segments=(miscounted, *entry.segments[1:]))
+    snapshot = OpenSnapshot.open(replace(manifest, indexes=(other,)), published.path)
+
+    with pytest.raises(IntegrityError, match=r"of which \d+ count, the manifest says"):
+        snapshot.search(TEXT_PARAGRAPH, SPACE.key, published.vectors[:1], 1)
+
+
+def test_a_segment_without_an_index_is_refused(published):
+    (entry,) = published.manifest.indexes
+    bare = replace(entry.segments[0], files=entry.segments[0].files[1:])
+    other = replace(entry, segments=(bare, *entry.segments[1:]))
+    snapshot = OpenSnapshot.open(replace(published.manifest, indexes=(other,)), published.path)
+
+    with pytest.raises(IntegrityError, match=r"has no index\.faiss or no rows\.arrow"):
+        snapshot.search(TEXT_PARAGRAPH, SPACE.key, published.vectors[:1], 1)

@@ -1,14 +1,15 @@
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from schemas.errors import IntegrityError, VectorError
-from stages.index.train import TrainRequest, train, trained_digest, trained_of
+from schemas.errors import VectorError
+from stages.index.families import NO_QUANTISER, family
+from stages.index.train import TrainRequest, train, training_digest
 
 
-def request(corpus, family="ivf_flat", nlist=8):
-    return TrainRequest(corpus.partition, corpus.space, family, {"nlist": nlist}, corpus.dim)
+def request(corpus, family_name="ivf_flat", **parameters):
+    return TrainRequest(corpus.kind(family_name, **({"nlist": 8} | parameters)))
 
 
 def test_equal_samples_give_equal_bytes_and_another_sample_others(corpus):
@@ -16,7 +17,7 @@ def test_equal_samples_give_equal_bytes_and_another_sample_others(corpus):
 
     assert first.dtype == np.uint8
     assert first.tobytes() == second.tobytes()
-    assert len({trained_digest(trained) for trained in (first, second, other)}) == 2
+    assert first.tobytes() != other.tobytes()
 
 
 def test_read_only_samples_are_fine(corpus):
@@ -27,8 +28,17 @@ def test_read_only_samples_are_fine(corpus):
 
 
 def test_a_flat_index_needs_no_training(corpus):
-    assert train(request(corpus, "flat"), corpus.vectors(3)).size == 0
-    assert trained_digest(np.zeros(0, np.uint8)) == ""
+    assert train(request(corpus, "flat"), corpus.vectors(3)) is NO_QUANTISER
+
+
+def test_only_the_indexed_dims_are_trained_on_and_they_have_length_one(corpus):
+    sample = corpus.vectors(400)
+    cut = sample[:, :16] / np.linalg.norm(sample[:, :16], axis=1, keepdims=True)
+
+    trained = train(request(corpus, dims=16), sample)
+
+    expected = family("ivf_flat").train(cut, "inner_product", {"nlist": 8})
+    assert trained.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -40,6 +50,7 @@ def test_a_flat_index_needs_no_training(corpus):
             lambda v: np.where(np.arange(400)[:, None] == 7, np.float32("nan"), v),
             "vector 7 has NaN",
         ),
+        (lambda v: v[:5], "5 training vectors for 8 lists"),
     ],
 )
 def test_a_bad_sample_is_refused(corpus, spoil, message):
@@ -47,15 +58,17 @@ def test_a_bad_sample_is_refused(corpus, spoil, message):
         train(request(corpus), spoil(corpus.vectors(400)))
 
 
-def test_a_file_that_is_no_index_is_named(tmp_path):
-    (tmp_path / "index.faiss").write_bytes(b"not an index at all")
+def test_what_training_depends_on_makes_its_digest(corpus):
+    kind = corpus.kind("ivf_flat", nlist=8)
+    others = [
+        (replace(kind, family="ivf_sq8"), "sample"),
+        (replace(kind, parameters={"nlist": 9}), "sample"),
+        (replace(kind, dim=16), "sample"),
+        (replace(kind, metric="l2"), "sample"),
+        (kind, "another"),
+    ]
 
-    with pytest.raises(IntegrityError, match=r"index\.faiss is not a faiss index"):
-        trained_of(tmp_path / "index.faiss")
+    digests = [training_digest(*depends) for depends in [(kind, "sample"), *others]]
 
-
-def test_a_flat_segment_holds_no_quantiser(corpus):
-    rows, vectors = corpus.rows(20), corpus.vectors(20)
-    _, _, paths = corpus.opened(rows, vectors)
-
-    assert trained_of(Path(paths[0][0])).size == 0
+    assert training_digest(replace(kind), "sample") == digests[0]
+    assert len(set(digests)) == len(digests)

@@ -174,3 +174,33 @@ def test_queries_that_cannot_be_read_name_the_line(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(ConfigError, match=words):
         read_queries(path)
+
+
+def test_hits_meet_every_condition(asked):
+    plain = asked.search("owls", route="text/paragraph").hits
+    assert len(plain) > 1
+
+    second = asked.search("owls", route="text/paragraph", where=["locator.page >= 2"]).hits
+    assert [hit.text for hit in second] == ["owls nest in barns"]
+    none = asked.search("owls", where=["locator.page >= 2", "locator.page < 2"])
+    assert none.hits == ()
+    assert none.routes == asked.search("owls").routes
+    with pytest.raises(ConfigError, match="cannot filter by 'page'"):
+        asked.search("owls", where=["page = 2"])
+
+
+def test_who_asks_sees_what_is_public_or_shares_a_label(tmp_path):
+    papers = [
+        Item("text/paragraph", "open.txt", "the mill of the village"),
+        Item("text/paragraph", "staff.txt", "the mill of the staff", acl=("staff",)),
+        Item("text/paragraph", "board.txt", "the mill of the board", acl=("board", "audit")),
+    ]
+    search = retriever(tmp_path, papers).search
+
+    def paths(acl):
+        return sorted(hit.path for hit in search("mill", acl=acl).hits)
+
+    assert paths(None) == ["board.txt", "open.txt", "staff.txt"]
+    assert paths([]) == ["open.txt"]
+    assert paths(["staff"]) == ["open.txt", "staff.txt"]
+    assert paths(["audit", "nobody"]) == ["board.txt", "open.txt"]

@@ -8,19 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from schemas.ids import canonical_json
-from schemas.manifest import FileRef, IndexManifest, SegmentRef
+from schemas.manifest import FileRef, IndexManifest
 from schemas.space import SpaceContract
-from schemas.tables import SEGMENT_ROWS, SNAPSHOT_SOURCES
-from stages.index.build import BuildRequest, build_segment
-from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
-from stages.index.routing import routing_parts
 from stages.index.snapshot import OpenSnapshot
-from stages.index.train import NO_QUANTISER
 from stages.route.background import BACKGROUND
 from stages.route.search import Retriever
+from tests import indexes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +43,9 @@ def unit(rows: int, dim: int, seed: int) -> np.ndarray:
 
 
 def index_of(partition: str, space: str, **calibration: float) -> IndexManifest:
-    return IndexManifest(
-        partition, space, "flat", {}, {}, 1, 1.0, 0.1, 0.2, (), (), dict(calibration)
-    )
+    nothing = FileRef("", 0, "")
+    numbers = (1, 1.0, 0.1, 0.2, (), (), dict(calibration))
+    return IndexManifest(partition, space, "flat", {}, {}, *numbers, nothing, nothing)
 
 
 class Words:
@@ -82,11 +77,12 @@ class Item:
     path: str
     text: str
     page: int | None = None
+    acl: tuple[str, ...] = ()
 
 
 def snapshot(folder: Path, items: Sequence[Item], copies: dict[str, str]) -> OpenSnapshot:
     """Publish the items in both spaces where they belong; `copies` maps further paths to paths of items."""
-    indexes = []
+    indices = []
     for partition in sorted({item.partition for item in items}):
         own = [item for item in items if item.partition == partition]
         space, encoder = (
@@ -94,20 +90,14 @@ def snapshot(folder: Path, items: Sequence[Item], copies: dict[str, str]) -> Ope
             if partition == "image/image"
             else (TEXT, Words(TEXT))
         )
-        indexes.append(_index(folder, partition, space, own, encoder))
+        indices.append(_index(folder, partition, space, own, encoder))
     paths = {item.path for item in items}
     rows = [*((path, path) for path in paths), *copies.items()]
-    table = pa.Table.from_pylist(
-        [
-            {"source_id": _source(of), "path": path, "uri": f"file:///{path}", "title": ""}
-            for path, of in rows
-        ],
-        SNAPSHOT_SOURCES,
-    )
-    data = sources_bytes(table)
-    ref = _write(folder, "snapshots/sources.arrow", data)
-    origin = Origin("run", "2026-01-01T00:00:00+00:00", {})
-    manifest = snapshot_manifest(origin, [TEXT, PIXELS], indexes, ref, {})
+    places = [
+        {"source_id": _source(of), "path": path, "uri": f"file:///{path}", "title": ""}
+        for path, of in rows
+    ]
+    manifest = indexes.snapshot_of(folder, [TEXT, PIXELS], indices, places)
     return OpenSnapshot.open(manifest, lambda key: folder / key)
 
 
@@ -119,46 +109,23 @@ def retriever(folder: Path, items: Sequence[Item], **copies: str) -> Retriever:
 def _index(
     folder: Path, partition: str, space: SpaceContract, items: Sequence[Item], encoder: Words
 ) -> IndexManifest:
-    ids = [hashlib.sha256(f"{i} {item}".encode()).hexdigest()[:32] for i, item in enumerate(items)]
-    order = sorted(range(len(items)), key=ids.__getitem__)
-    rows = pa.Table.from_pylist([_row(ids[i], items[i]) for i in order], SEGMENT_ROWS)
-    vectors = encoder.encode([items[i].text for i in order])
-    request = BuildRequest(partition, space.key, "flat", {}, DIM, rows)
-    built = build_segment(request, vectors, NO_QUANTISER)
-    ref: SegmentRef = built.value.ref
-    for file, data in zip(ref.files, built.arrays, strict=True):
-        _write(folder, file.key, data.tobytes())
-    routing = routing_parts(vectors, vectors, encoder.encode_queries(BACKGROUND))
-    _write(folder, routing.value.prototypes.key, routing.arrays[0].tobytes())
-    return replace(
-        index_of(partition, space.key, **routing.value.calibration),
-        rows=len(items),
-        segments=(ref,),
-        prototypes=routing.value.prototypes,
+    rows, order = indexes.rows_table(
+        [f"{i} {item}" for i, item in enumerate(items)],
+        source_id=[_source(item.path) for item in items],
+        locator=[canonical_json({} if i.page is None else {"page": i.page}) for i in items],
+        text=[item.text for item in items],
+        acl=[list(item.acl) for item in items],
     )
-
-
-def _row(unit_id: str, item: Item) -> dict[str, object]:
-    locator = {} if item.page is None else {"page": item.page}
-    return {
-        "unit_id": unit_id,
-        "source_id": _source(item.path),
-        "parent_id": "",
-        "locator": canonical_json(locator),
-        "text": item.text,
-        "context": "",
-        "language": "",
-        "attributes": "{}",
-        "acl": [],
-    }
+    vectors = encoder.encode([items[i].text for i in order])
+    built = indexes.build(
+        folder,
+        indexes.kind_of(space, partition),
+        rows,
+        vectors,
+        questions=encoder.encode_queries(BACKGROUND),
+    )
+    return indexes.entry_of(folder, built)
 
 
 def _source(path: str) -> str:
     return hashlib.sha256(path.encode()).hexdigest()[:32]
-
-
-def _write(folder: Path, key: str, data: bytes) -> FileRef:
-    place = folder / key
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(data)
-    return FileRef(key, len(data), hashlib.sha256(data).hexdigest())

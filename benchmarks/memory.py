@@ -1,0 +1,76 @@
+"""Memory of another process and all below it, sampled while it works."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+import psutil
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_INTERVAL_S: Final = 0.25
+
+
+@dataclass(slots=True)
+class Peak:
+    """The highest seen, each at its own moment.
+
+    Attributes:
+        tree_bytes: Proportional set size summed over the tree: a page that n processes share counts 1/n in each.
+        largest_bytes: Resident size of the largest single process, all it shares included.
+        largest_name: That process.
+    """
+
+    tree_bytes: int = 0
+    largest_bytes: int = 0
+    largest_name: str = ""
+
+
+class MemoryWatch:
+    """Samples a process tree every quarter of a second while inside; what rises and falls in between is missed.
+
+    Args:
+        pid: Top of the tree.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.peak = Peak()
+        self._top = psutil.Process(pid)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_INTERVAL_S):
+            self._sample()
+
+    def _sample(self) -> None:
+        try:
+            tree = [self._top, *self._top.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        tree_bytes = 0
+        for process in tree:
+            try:
+                memory, name = process.memory_full_info(), process.name()
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue  # it ended between the listing and the look
+            tree_bytes += memory.pss
+            if memory.rss > self.peak.largest_bytes:
+                self.peak.largest_bytes, self.peak.largest_name = memory.rss, name
+        self.peak.tree_bytes = max(self.peak.tree_bytes, tree_bytes)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from flows.index_plan import PlannedIndex, PlannedLake
+from flows.show_index import bar, show_plans, show_tuned
+from flows.tune import TunedIndex, TunedSnapshot
+from schemas.config import Indexing
+from schemas.manifest import CurvePoint, FileRef, IndexManifest
+from stages.index.plan import Need, plans
+from stages.index.tune import Tuned
+
+FILE = FileRef("k", 1, "s")
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def planned(rows: int, budget_bytes: int = 0) -> PlannedIndex:
+    need = Need(rows, 384, serve_budget_bytes=budget_bytes, build_budget_bytes=4 << 30, workers=2)
+    return PlannedIndex("text/paragraph", "minilm", rows, 384, plans(need, Indexing()))
+
+
+def test_a_plan_shows_what_is_built_why_and_what_comes_next(capsys: pytest.CaptureFixture[str]):
+    show_plans(PlannedLake("lake", 500 * MIB, (planned(1_000_000, 500 * MIB),)))
+    shown = capsys.readouterr().out
+
+    assert "1,000,000  ivf_sq8 nlist=2048" in shown
+    assert "379 MiB of 500 MiB of memory to serve all of it; nothing was built" in shown
+    assert "Why: from 200,000 rows on" in shown
+    assert "Not ivf_flat: 1.44 GiB while served, more than the 500 MiB there are." in shown
+    assert "Next, where recall or latency do not hold: ivf_rabitq (66.0 MiB served" in shown
+
+
+def test_small_indices_are_told_in_one_line(capsys: pytest.CaptureFixture[str]):
+    show_plans(PlannedLake("lake", 0, (planned(10), planned(20))))
+    shown = capsys.readouterr().out
+
+    assert "2 of them are searched exactly" in shown
+    assert "Not " not in shown
+
+
+def test_what_does_not_fit_is_told(capsys: pytest.CaptureFixture[str]):
+    lake = PlannedLake("lake", 9, (PlannedIndex("a/b", "minilm", 5, 384, (), "it does [not] fit"),))
+    show_plans(lake)
+    shown = capsys.readouterr().out
+
+    assert not lake.holds
+    assert "none fits" in shown
+    assert "it does [not] fit" in shown
+
+
+def test_an_empty_lake_says_what_to_do(capsys: pytest.CaptureFixture[str]):
+    show_plans(PlannedLake("lake", 0, ()))
+    assert "no vectors yet: gristmill ingest SRC --lake lake" in capsys.readouterr().out
+
+
+def tuned(*, met: bool = True, nprobe: int = 4) -> TunedIndex:
+    curve = tuple(
+        CurvePoint({"nprobe": n}, 1 - 0.2 / n, 0.1 * n, 0.2 * n, 1e6 * n) for n in (2, 4, 8)
+    )
+    entry = IndexManifest(
+        "text/paragraph",
+        "s",
+        "ivf_sq8",
+        {"nlist": 64},
+        {"nprobe": nprobe},
+        1234,
+        0.97,
+        1,
+        2,
+        (),
+        (),
+        {},
+        FILE,
+        FILE,
+    )
+    found = Tuned(curve[1], {"rows": 0.96, "text": 0.95}, curve, met, "reached 0.950 at nprobe 4")
+    return TunedIndex(entry, "minilm", (0.95, 2.0), found)
+
+
+def test_a_curve_marks_what_is_chosen_and_what_is_published(capsys: pytest.CaptureFixture[str]):
+    show_tuned(TunedSnapshot("snap", (tuned(nprobe=8),)))
+    lines = capsys.readouterr().out.splitlines()
+
+    assert any("nprobe=4" in line and line.rstrip().endswith("<- chosen") for line in lines)
+    assert any("nprobe=8" in line and line.rstrip().endswith("<- published") for line in lines)
+    assert "wanted recall 0.95 within 2 ms; reached 0.950 at nprobe 4" in lines
+    assert "recall by kind of query: rows 0.960, text 0.950" in lines
+    assert lines[-1].startswith("nothing was changed; with --publish")
+
+
+def test_a_published_choice_beside_the_curve_is_named(capsys: pytest.CaptureFixture[str]):
+    show_tuned(TunedSnapshot("snap", (tuned(nprobe=64),)))
+    assert "published: nprobe=64, recall 0.970 when it was built" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (TunedSnapshot("snap", (tuned(),)), "snapshot snap is tuned to this already"),
+        (
+            TunedSnapshot("snap", (tuned(nprobe=8),), "other"),
+            "published other: the files of snap, searched anew",
+        ),
+        (TunedSnapshot("snap", (tuned(met=False, nprobe=8),)), "NOT REACHED: wanted recall 0.95"),
+    ],
+)
+def test_the_outcome_is_told(found: TunedSnapshot, told: str, capsys: pytest.CaptureFixture[str]):
+    show_tuned(found)
+    assert told in capsys.readouterr().out
+
+
+def test_bars_have_eighths():
+    assert [len(bar(share)) for share in (0, 0.5, 1, 2)] == [20] * 4
+    assert bar(0.5) == "█" * 10 + " " * 10
+    assert bar(0.51).strip("█ ") == "▎"
