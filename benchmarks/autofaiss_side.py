@@ -8,7 +8,8 @@ It needs faiss-cpu 1.8, numpy 1.26 and pyarrow below 20, so it has an environmen
 - build: the whole call: reading .npy files, choosing, training, adding, its own tuning, writing the index.
 - peak: VmHWM of this process right after the call.
 - queries: at the parameters it chose itself, and over a sweep of its own knobs in its own way of setting them
-  (external/optimize.py: ``nprobe=N,efSearch=2N,ht=2048``; ht=2048: no candidate is cut off by its Hamming distance).
+  (external/optimize.py: ``nprobe=N,efSearch=2N,ht=2048``, efSearch where lists are found by an HNSW; ht=2048: no
+  candidate is cut off by its Hamming distance).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ REQUIREMENTS: Final = (
 )
 _PYTHON: Final = "python3.11"  # faiss-cpu 1.8.0 has wheels up to it
 _ENOUGH_RECALL: Final = 0.995
-_LEAST_GAIN: Final = 0.0005  # of two doublings: what remains is lost in the codes
+_STALE: Final = 4  # steps, which are two doublings
+_LEAST_GAIN: Final = 0.001  # in as many steps: what remains is lost in the codes
 _MOST_PROBES: Final = 2048
 
 
@@ -99,9 +101,10 @@ def sweep(index: Any, vectors: VectorSet, own: str, threads: int) -> list[Point]
     recalls: list[float] = []
     for text in _choices(index):
         points.append(_point(index, vectors, text, threads))
-        recalls.append(points[-1].recall_at_10["rows"])
-        stale = len(recalls) > 2 and recalls[-1] - recalls[-3] < _LEAST_GAIN
-        if recalls[-1] > _ENOUGH_RECALL or stale:
+        found = points[-1].recall_at_10.values()
+        recalls.append(sum(found))
+        stale = len(recalls) > _STALE and recalls[-1] - recalls[-1 - _STALE] < _LEAST_GAIN
+        if min(found) > _ENOUGH_RECALL or stale:
             break
     return points
 
@@ -109,14 +112,16 @@ def sweep(index: Any, vectors: VectorSet, own: str, threads: int) -> list[Point]
 def _choices(index: Any) -> list[str]:
     import faiss
 
-    doubled = [2**i for i in range(12)]
+    steps = sorted({2**i for i in range(12)} | {3 * 2**i for i in range(10)})
     if isinstance(faiss.downcast_index(index), faiss.IndexHNSW):
-        return [f"efSearch={value}" for value in doubled if value >= K]
-    lists = faiss.extract_index_ivf(index).nlist
-    probes = [value for value in doubled if value <= min(_MOST_PROBES, lists)]
+        return [f"efSearch={value}" for value in steps if value >= K]
+    ivf = faiss.extract_index_ivf(index)
+    probes = [value for value in steps if value <= min(_MOST_PROBES, ivf.nlist)]
     if isinstance(faiss.downcast_index(index), faiss.IndexIVFFlat):
         return [f"nprobe={value}" for value in probes]
-    return [f"nprobe={value},efSearch={2 * value},ht=2048" for value in probes]
+    if isinstance(faiss.downcast_index(ivf.quantizer), faiss.IndexHNSW):
+        return [f"nprobe={value},efSearch={2 * value},ht=2048" for value in probes]
+    return [f"nprobe={value},ht=2048" for value in probes]
 
 
 def _point(index: Any, vectors: VectorSet, text: str, threads: int) -> Point:

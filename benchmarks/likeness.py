@@ -46,6 +46,7 @@ class Likeness:
         hubness: Skew of how often a row is among the 10 nearest of another (Radovanovic et al. 2010).
         imbalance: Of the lists of a k-means with 40 rows a list: n * sum(size**2) / rows**2, 1 if all are equal.
         ivf: recall@10 of exact vectors in the nearest lists, by share of lists probed.
+        questions: The same for questions in words, which lie apart from all rows.
     """
 
     first: tuple[float, ...]
@@ -56,6 +57,7 @@ class Likeness:
     hubness: float
     imbalance: float
     ivf: tuple[float, ...]
+    questions: tuple[float, ...] = ()
 
     def lines(self) -> list[tuple[str, float]]:
         """(name, number) of each."""
@@ -71,6 +73,10 @@ class Likeness:
             ("hubness (skew)", self.hubness),
             ("imbalance of lists", self.imbalance),
             *((f"IVF recall, {s:.0%} probed", v) for s, v in zip(_SHARES, self.ivf, strict=True)),
+            *(
+                (f"IVF recall of questions, {s:.0%} probed", v)
+                for s, v in zip(_SHARES, self.questions, strict=False)
+            ),
         ]
 
     def distance(self, other: Likeness) -> float:
@@ -84,8 +90,8 @@ class Likeness:
         return float(cosines + 0.5 * recalls + 0.1 * np.mean(scales))
 
 
-def likeness(vectors: np.ndarray) -> Likeness:
-    """Numbers of float32 [n, dim], each row against all others."""
+def likeness(vectors: np.ndarray, questions: np.ndarray | None = None) -> Likeness:
+    """Numbers of float32 [n, dim], each row against all others, and of questions, if there are any."""
     import faiss
 
     similarity, near = faiss.knn(vectors, vectors, _NEAR + 1, metric=faiss.METRIC_INNER_PRODUCT)
@@ -94,7 +100,7 @@ def likeness(vectors: np.ndarray) -> Likeness:
     one, other = rng.integers(0, len(vectors), (2, 20_000))
     anyone = np.einsum("nd,nd->n", vectors[one], vectors[other])
     variance = np.linalg.eigvalsh(np.cov(vectors.T))[::-1]
-    imbalance, ivf = _ivf(vectors, near[:, :_K])
+    imbalance, ivf, asked = _ivf(vectors, near[:, :_K], questions)
     return Likeness(
         first=tuple(np.quantile(similarity[:, 0], _QUANTILES).tolist()),
         tenth=tuple(np.quantile(similarity[:, _K - 1], _QUANTILES).tolist()),
@@ -104,6 +110,7 @@ def likeness(vectors: np.ndarray) -> Likeness:
         hubness=_skew(np.bincount(near[:, :_K].ravel(), minlength=len(vectors))),
         imbalance=imbalance,
         ivf=ivf,
+        questions=asked,
     )
 
 
@@ -126,19 +133,36 @@ def _skew(counts: np.ndarray) -> float:
     return float((centred**3).mean() / (centred**2).mean() ** 1.5)
 
 
-def _ivf(vectors: np.ndarray, near: np.ndarray) -> tuple[float, tuple[float, ...]]:
-    """Imbalance of the lists, and recall by share probed: of neighbours whose list is among those probed."""
+def _ivf(
+    vectors: np.ndarray, near: np.ndarray, questions: np.ndarray | None
+) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
+    """Imbalance of the lists, and recalls by share probed: of neighbours whose list is among those probed."""
     import faiss
 
     count = len(vectors) // _CLUSTER_ROWS
     means = faiss.Kmeans(vectors.shape[1], count, niter=10, seed=1, spherical=True)
     means.train(vectors)
-    probed = faiss.knn(vectors, means.centroids, count, metric=faiss.METRIC_INNER_PRODUCT)[1]
-    rank = np.argsort(probed, axis=1)
-    found = np.take_along_axis(rank, probed[near, 0], axis=1)
-    sizes = np.bincount(probed[:, 0], minlength=count).astype(np.float64)
-    recalls = tuple(float((found < max(1, round(s * count))).mean()) for s in _SHARES)
-    return float(count * (sizes**2).sum() / sizes.sum() ** 2), recalls
+    centroids = np.asarray(means.centroids)
+    ranks = _list_ranks(vectors, centroids)
+    home = ranks.argmin(axis=1)
+    sizes = np.bincount(home, minlength=count).astype(np.float64)
+
+    def recalls(ranks: np.ndarray, near: np.ndarray) -> tuple[float, ...]:
+        rank = np.take_along_axis(ranks, home[near], axis=1)
+        return tuple(float((rank < max(1, round(s * count))).mean()) for s in _SHARES)
+
+    imbalance = float(count * (sizes**2).sum() / sizes.sum() ** 2)
+    if questions is None:
+        return imbalance, recalls(ranks, near), ()
+    nearest = faiss.knn(questions, vectors, _K, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    asked = recalls(_list_ranks(questions, centroids), nearest)
+    return imbalance, recalls(ranks, near), asked
+
+
+def _list_ranks(asked: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """int64 [n, lists]: in which place each list would be probed."""
+    ranks: np.ndarray = np.argsort(np.argsort(-asked @ centroids.T, axis=1, kind="stable"), axis=1)
+    return ranks
 
 
 def fit(real: Paragraphs, *, note: Callable[[str], None]) -> Model:
@@ -203,7 +227,8 @@ def describe(real: Paragraphs, model: Model) -> str:
     half = np.random.default_rng(0).permutation(documents.max() + 1) % 2 == 0
     mine = half[documents]
     one, other = real.vectors[mine], real.vectors[~mine]
-    columns = [likeness(part) for part in (one, other, made(model, len(one)))]
+    parts = (one, other, made(model, len(one)))
+    columns = [likeness(part, real.questions) for part in parts]
     knobs = ", ".join(f"{name} {getattr(model, name)}" for name in KNOBS)
     lines = [
         f"{len(real.vectors)} paragraphs of {documents.max() + 1} documents; made with {knobs}",
