@@ -106,6 +106,7 @@ def test_the_newest_is_the_one_that_was_built_last(mill):
     assert snapshots.publish_snapshot(mill.lake.url, "") == second
 
 
+@pytest.mark.long
 def test_maintenance_keeps_what_was_built_last_and_is_not_published_yet(mill, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pointer, "publish", lambda *_, **__: 1)

@@ -88,8 +88,8 @@ def test_what_is_published_reached_its_recall(first):
     ("query", "path"),
     [
         ("what drives the millstones", "wheel.txt"),
-        ("why does bread dough rise slowly", "bread.md"),
-        ("how is the distance of a star measured", "stars.pdf"),
+        pytest.param("why does bread dough rise slowly", "bread.md", marks=pytest.mark.long),
+        pytest.param("how is the distance of a star measured", "stars.pdf", marks=pytest.mark.long),
     ],
 )
 def test_a_question_finds_its_file(first, query, path):
