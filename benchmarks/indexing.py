@@ -40,7 +40,7 @@ import numpy as np
 from benchmarks import autofaiss_side, ours_side
 from benchmarks.lake_of_vectors import write_lake
 from benchmarks.vector_set import TARGET, VectorSet, write_set
-from benchmarks.vectors import BLOCK_ROWS, SEED, Block, Maker
+from benchmarks.vectors import BLOCK_ROWS, Block, Maker, queries_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,23 +54,18 @@ _DEFAULT_PARAGRAPHS: Final = 9_000
 
 
 def real_blocks(folder: Path, paragraphs: int) -> tuple[list[Block], dict[str, np.ndarray]]:
-    """The paragraphs of a folder, and queries: paragraphs of documents that were left out, and questions."""
-    from benchmarks.paragraphs import Paragraphs, embed_folder
+    """The paragraphs of a folder, and queries: paragraphs of documents that were left out, and questions about them."""
+    from benchmarks.paragraphs import paragraphs_of
 
-    if folder.suffix == ".npz":
-        real = Paragraphs.load(folder)
-    else:
-        real = embed_folder(folder, paragraphs, threads=len(os.sched_getaffinity(0)))
-    names, documents = np.unique(real.documents, return_inverse=True)
-    order = np.random.default_rng(SEED).permutation(len(names))[documents]
-    held = order < np.sort(order)[min(_REAL_QUERIES, len(order) // 10)]
-    rows, kept = np.flatnonzero(~held), documents[~held]
+    real = paragraphs_of(folder, paragraphs, threads=len(os.sched_getaffinity(0)))
+    held = real.held_out(_REAL_QUERIES)
+    rows, kept = np.flatnonzero(~held), real.documents[~held]
     blocks = []
     for number, start in enumerate(range(0, len(rows), BLOCK_ROWS)):
         part = slice(start, start + BLOCK_ROWS)
         numbers = np.unique(kept[part], return_inverse=True)[1]
         blocks.append(Block(number, start, real.vectors[rows[part]], numbers))
-    return blocks, {"rows": real.vectors[held], "questions": real.questions}
+    return blocks, queries_of(real.vectors[held], real.questions)
 
 
 def prepare(work: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -44,6 +44,13 @@ class Paragraphs:
     documents: np.ndarray
     questions: np.ndarray
 
+    def held_out(self, count: int) -> np.ndarray:
+        """Bool [n]: the rows of documents drawn by a fixed seed, about `count` and at most a tenth of all."""
+        names, numbers = np.unique(self.documents, return_inverse=True)
+        order = np.random.default_rng(SEED).permutation(len(names))[numbers]
+        held: np.ndarray = order < np.sort(order)[min(count, len(order) // 10)]
+        return held
+
     def save(self, path: Path) -> None:
         """As an npz, so that embedding is done once."""
         np.savez(path, vectors=self.vectors, documents=self.documents, questions=self.questions)
@@ -53,6 +60,13 @@ class Paragraphs:
         """Read what :meth:`save` wrote."""
         with np.load(path, allow_pickle=False) as saved:
             return cls(saved["vectors"], saved["documents"], saved["questions"])
+
+
+def paragraphs_of(folder: Path, limit: int, *, threads: int = 1) -> Paragraphs:
+    """Those that `folder` keeps, if it is an npz; else :func:`embed_folder`."""
+    if folder.suffix == ".npz":
+        return Paragraphs.load(folder)
+    return embed_folder(folder, limit, threads=threads)
 
 
 def embed_folder(folder: Path, limit: int, *, threads: int = 1) -> Paragraphs:

@@ -43,6 +43,7 @@ import numpy as np
 from scipy import sparse  # type: ignore[import-untyped]  # it ships no stubs
 
 from benchmarks.vector_set import write_set
+from stages.index.truth import text_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +180,7 @@ class Maker:
 
     def queries(self, count: int = QUERIES) -> dict[str, np.ndarray]:
         """By kind, see vector_set.py."""
-        return {"rows": self.held_out(count), "questions": self.model.questions}
+        return queries_of(self.held_out(count), self.model.questions)
 
     def _made(self, number: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """The first rows of a block: every array has random numbers of its own, so the first are the first."""
@@ -250,6 +251,11 @@ def _completed(axes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray((q * np.sign(np.diag(r))).T, dtype=np.float32)
 
 
+def queries_of(rows: np.ndarray, questions: np.ndarray) -> dict[str, np.ndarray]:
+    """Both kinds, see vector_set.py: rows that are in no set, and questions in words about them."""
+    return {"rows": rows, "questions": text_queries(rows, questions, normalised=True).vectors}
+
+
 def make_set(folder: Path, rows: int, seed: int = SEED) -> None:
     """Write a made set with queries and truth, see vector_set.py."""
     maker = Maker.stored(seed)
@@ -279,13 +285,10 @@ def main() -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from benchmarks.likeness import describe, fit
-    from benchmarks.paragraphs import Paragraphs, embed_folder
+    from benchmarks.paragraphs import paragraphs_of
 
     folder = options.fit or options.describe
-    if folder.suffix == ".npz":
-        real = Paragraphs.load(folder)
-    else:
-        real = embed_folder(folder, options.paragraphs, threads=len(os.sched_getaffinity(0)))
+    real = paragraphs_of(folder, options.paragraphs, threads=len(os.sched_getaffinity(0)))
     if options.keep:
         real.save(options.keep)
     if options.fit:

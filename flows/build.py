@@ -26,7 +26,7 @@ from schemas.tables import SNAPSHOT_SOURCES
 from stages.index.build import SEGMENT_FORMAT
 from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
 from stages.index.plan import shared_budget
-from stages.index.truth import ASKED, TEXT, Queries
+from stages.index.truth import ASKED, GENERAL, Queries
 from stages.messages import EmbedRequest
 from stages.route.background import BACKGROUND
 from stages.route.evaluate import read_questions
@@ -175,7 +175,7 @@ class SnapshotBuilder:
                 self._embed.submit(key, request, group=f"questions {space.key}")
             self._embed.flush()
             vectors = {key: vector for key, vector, _ in self._embed.replies()}
-            kinds = [TEXT] * len(BACKGROUND) + [ASKED] * len(self._asked)
+            kinds = [GENERAL] * len(BACKGROUND) + [ASKED] * len(self._asked)
             stacked = np.stack([vectors[key] for key in sorted(vectors)])
             self._questions[space.key] = Queries(stacked, tuple(kinds), ("",) * len(texts))
         return self._questions[space.key]

@@ -25,6 +25,7 @@ from stages.index.sizes import sized
 from stages.index.tombstones import tombstone_bytes
 from stages.index.train import TrainRequest, training_digest
 from stages.index.truth import (
+    GENERAL,
     ROWS,
     TEXT,
     Truth,
@@ -33,6 +34,7 @@ from stages.index.truth import (
     read_truth,
     row_queries,
     still_exact,
+    text_queries,
     truth_bytes,
     with_rows,
     without_rows,
@@ -187,12 +189,18 @@ class IndexBuilder:
         return replace(need, serve_budget_bytes=self._budget_bytes)
 
     def _queries(self, spill: Spill) -> Queries:
-        """Held-out rows turned a little, and questions in words."""
+        """Held-out rows turned a little, questions about them, and the questions that are always asked."""
         keys = spill.keys
         picked = keys.last_by_tail(self._config.recall_queries)
         unit_ids = keys.take(picked).strings().to_pylist()
-        rows = row_queries(spill.vectors_at(picked), unit_ids, normalised=self._space.normalised)
-        return join_queries([rows, self._questions()])
+        rows, always = spill.vectors_at(picked), self._questions()
+        general = always.pick(np.flatnonzero(always.of_kind(GENERAL)))
+        normalised = self._space.normalised
+        if self._space.input == "text":
+            text = text_queries(rows, general.vectors, normalised=normalised)
+        else:
+            text = replace(general, kinds=(TEXT,) * len(general))
+        return join_queries([row_queries(rows, unit_ids, normalised=normalised), text, always])
 
     def _prototypes(self, spill: Spill) -> FileRef:
         sample = _sample(spill, TRAIN_ROWS)
@@ -254,7 +262,7 @@ class IndexBuilder:
         exact = left.pick(np.flatnonzero(still_exact(left, change.kept_rows)))
         wanted = min(self._config.recall_queries, base.rows)
         enough = exact.queries.kinds.count(ROWS) >= _QUERIES_LEFT * wanted
-        return exact if enough and TEXT in exact.queries.kinds else None
+        return exact if enough and GENERAL in exact.queries.kinds else None
 
     def _with_tombstones(self, segment: SegmentRef, live: np.ndarray) -> SegmentRef:
         gone = ~live
@@ -335,7 +343,7 @@ class IndexBuilder:
     ) -> IndexManifest:
         reason, training, prototypes = described
         ref = self._shop.store.put_file(truth_bytes(truth), "arrow")
-        calibration = calibrate(truth.best_of(TEXT))
+        calibration = calibrate(truth.best_of(GENERAL))
         return index_manifest(
             kind,
             validation,

@@ -125,7 +125,8 @@ class IndexManifest:
         calibration: What it answers to background questions, see stages/route/calibrate.py.
         prototypes: The npy file with the router's prototypes, float32 [n, dim], see stages/route/prototypes.py.
         metric: What is near, see schemas/space.py.
-        recalls: recall@10 by kind of query: ``rows`` (made from held-out rows), ``text`` (questions in words).
+        recalls: recall@10 by kind of query: ``rows`` (made from held-out rows), ``text`` (questions in words),
+            ``asked`` (those of the configuration).
         curve: Every choice of search parameters that was measured, by cost.
         training: The shared quantiser; None for a family that does not train.
         truth: Queries with their exact neighbours, see stages/index/truth.py.

@@ -28,6 +28,7 @@ from stages.index.segments import SegmentPaths
 from stages.index.tombstones import tombstone_bytes
 from stages.index.train import TrainRequest, train
 from stages.index.truth import (
+    GENERAL,
     TEXT,
     Queries,
     Truth,
@@ -107,7 +108,10 @@ def build(  # noqa: PLR0913 - what differs between tests
     ids = rows["unit_id"].take(pa.array(picked)).to_pylist()
     asked = [row_queries(vectors[picked], ids, normalised=kind.normalised)]
     if questions is not None:
-        asked.append(Queries(questions, (TEXT,) * len(questions), ("",) * len(questions)))
+        asked += [
+            Queries(questions, (kind,) * len(questions), ("",) * len(questions))
+            for kind in (TEXT, GENERAL)
+        ]
     queries = join_queries(asked)
     trained = train(TrainRequest(kind), vectors)
     parts, originals, nearest = [], [], []
@@ -143,7 +147,7 @@ def entry_of(folder: Path, built: Built, config: Indexing | None = None) -> Inde
     table_rows = sum(ref.live_rows for ref in built.refs)
     validation = built.validation(table_rows, config)
     require(built.kind.place, validation.checks)
-    best = built.truth.best_of(TEXT)
+    best = built.truth.best_of(GENERAL)
     described = Described(
         "a test",
         "test",

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.index.segments import search_segments
-from stages.index.truth import SCORE_TOLERANCE, K
+from stages.index.truth import GENERAL, SCORE_TOLERANCE, K
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +26,14 @@ class RecallMeter:
     (less 1e-6), whichever of several equal rows it is.
 
     Args:
-        truth: Of the live rows of these segments.
+        truth: Of the live rows of these segments; its general questions are not asked.
         segments: As opened from the files that get published.
         metric: What is near.
     """
 
     def __init__(self, truth: Truth, segments: Sequence[OpenSegment], metric: Metric) -> None:
+        asked = ~truth.queries.of_kind(GENERAL)
+        truth = truth.pick(np.flatnonzero(asked))
         self._truth = truth
         self._segments = segments
         self._metric: Metric = metric

@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 K: Final = 10
 # Neighbours kept for each query: so many can be deleted, less K, before it has to be answered anew.
 DEPTH: Final = 32
-# Rows of a partition are what its k-means was fitted to; questions of people lie beside them. A query is a row turned
-# away by seeded noise to this cosine, about what a good answer has to its question in a text space.
-QUERY_COSINE: Final = 0.8
+# Rows of a partition are what its k-means was fitted to; what people ask with lies beside them: other rows, and
+# questions in words, which are farther away and all to one side. Both cosines are those at which recall behaves as with
+# rows of documents that were left out and with questions of people: docs/decisions/0023-what-recall-is-measured-with.md
+ROW_COSINE: Final = 0.8
+TEXT_COSINE: Final = 0.5
 SCORE_TOLERANCE: Final = 1e-6  # a few units in the last place of a float32 cosine
 _SEED: Final = 1234
+_TINY: Final = 1e-12
 _CHUNK_ROWS: Final = 1 << 16
 ROWS: Final = "rows"  # kinds of queries: made from held-out rows,
-TEXT: Final = "text"  # questions in words about anything,
-ASKED: Final = "asked"  # and those of the configuration
+TEXT: Final = "text"  # questions in words,
+ASKED: Final = "asked"  # those of the configuration;
+GENERAL: Final = "general"  # about anything, for the router: with no answer in the corpus, no answer can be missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Queries:
 
     Attributes:
         vectors: float32 [n, dim].
-        kinds: Of each, `ROWS`, `TEXT` or `ASKED`.
+        kinds: Of each, `ROWS`, `TEXT`, `ASKED` or `GENERAL`.
         origins: unit_id of the row it was made from, which is no answer to it; empty for a question in words.
     """
 
@@ -52,6 +56,10 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self.kinds)
+
+    def of_kind(self, kind: str) -> np.ndarray:
+        """Bool [n]."""
+        return np.array([k == kind for k in self.kinds], dtype=bool)
 
     def pick(self, keep: np.ndarray) -> Queries:
         """Those at these positions."""
@@ -92,10 +100,8 @@ class Truth:
 
     def best_of(self, kind: str) -> np.ndarray:
         """float32: score of the best row for each query of a kind."""
-        mask = np.array([k == kind for k in self.queries.kinds], dtype=bool)
-        best: np.ndarray = (
-            self.nearest.scores[mask, 0] if self.nearest.scores.shape[1] else np.zeros(0)
-        )
+        scores = self.nearest.scores
+        best: np.ndarray = scores[self.queries.of_kind(kind), 0] if scores.shape[1] else np.zeros(0)
         return best
 
 
@@ -122,16 +128,36 @@ def row_queries(rows: np.ndarray, unit_ids: Sequence[str], *, normalised: bool) 
     The noise of a row depends on its place in `rows`, so those must come in an order of their own.
     """
     noise = np.random.default_rng(_SEED).standard_normal(rows.shape).astype(np.float32)
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    vectors = _turned(rows, noise, ROW_COSINE, normalised=normalised)
+    return Queries(vectors, (ROWS,) * len(rows), tuple(unit_ids))
+
+
+def text_queries(rows: np.ndarray, general: np.ndarray, *, normalised: bool) -> Queries:
+    """Questions about rows: rows turned towards questions about anything, to a cosine of 0.5, lengths kept.
+
+    For spaces of text. Where rows are something else, questions in words lie apart from all rows, and those about
+    anything are as near as any.
+
+    Args:
+        rows: float32 [n, dim].
+        general: float32 [m, dim], questions about anything, taken in turn.
+        normalised: Whether vectors of the space have length 1.
+    """
+    towards = general[np.arange(len(rows)) % len(general)]
+    vectors = _turned(rows, towards, TEXT_COSINE, normalised=normalised)
+    return Queries(vectors, (TEXT,) * len(rows), ("",) * len(rows))
+
+
+def _turned(
+    rows: np.ndarray, towards: np.ndarray, cosine: float, *, normalised: bool
+) -> np.ndarray:
+    """Each row turned towards another vector until its cosine to what it was is `cosine`."""
+    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
     units = rows / lengths
-    noise -= (noise * units).sum(
-        axis=1, keepdims=True
-    ) * units  # what is at right angles to the row
-    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-12)
-    turned = QUERY_COSINE * units + np.sqrt(1 - QUERY_COSINE**2) * noise
-    vectors = turned if normalised else turned * lengths
-    kinds = (ROWS,) * len(rows)
-    return Queries(np.ascontiguousarray(vectors, dtype=np.float32), kinds, tuple(unit_ids))
+    aside = towards - (towards * units).sum(axis=1, keepdims=True) * units  # at right angles
+    aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), _TINY)
+    turned = cosine * units + np.sqrt(1 - cosine**2) * aside
+    return np.ascontiguousarray(turned if normalised else turned * lengths, dtype=np.float32)
 
 
 def join_queries(parts: Sequence[Queries]) -> Queries:

@@ -3,7 +3,7 @@ import pytest
 
 from stages.index.recall import RecallMeter
 from stages.index.segments import OpenSegment
-from stages.index.truth import merge_nearest
+from stages.index.truth import GENERAL, merge_nearest
 from tests import indexes
 
 
@@ -84,3 +84,12 @@ def test_truth_does_not_depend_on_how_rows_are_cut(corpus, metered):
     np.testing.assert_array_equal(one.nearest.unit_ids, many.nearest.unit_ids)
     again = merge_nearest(one.queries, [one.nearest, many.nearest])
     np.testing.assert_array_equal(again.unit_ids, one.nearest.unit_ids)
+
+
+def test_questions_about_anything_cannot_be_missed(corpus, metered):
+    _, built = metered(corpus.vectors(300))
+    everything = built.truth
+    general = everything.pick(np.flatnonzero(everything.queries.of_kind(GENERAL)))
+
+    assert RecallMeter(general, [], "inner_product").recalls({}) == {}
+    assert len(general.queries) == 7

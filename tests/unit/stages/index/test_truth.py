@@ -21,6 +21,7 @@ from stages.index.truth import (
     read_truth,
     row_queries,
     still_exact,
+    text_queries,
     truth_bytes,
     with_rows,
     without_rows,
@@ -212,3 +213,27 @@ def test_a_broken_file_is_told(tmp_path, data):
         read_truth(path)
     with pytest.raises(IntegrityError, match="nowhere"):
         read_truth(tmp_path / "nowhere")
+
+
+def test_a_question_about_a_row_is_half_the_row_and_half_words():
+    rows, general = vectors_of(range(5)), vectors_of(range(100, 102))
+
+    queries = text_queries(rows, general, normalised=True)
+
+    assert (set(queries.kinds), set(queries.origins)) == ({TEXT}, {""})  # the row is an answer
+    np.testing.assert_allclose(np.linalg.norm(queries.vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose((queries.vectors * rows).sum(axis=1), 0.5, atol=1e-5)
+    towards = general[[0, 1, 0, 1, 0]]
+    plane = np.stack([rows, towards], axis=1)  # nothing but the two is in it
+    for query, pair in zip(queries.vectors, plane, strict=True):
+        share, *_ = np.linalg.lstsq(pair.T, query, rcond=None)
+        np.testing.assert_allclose(share @ pair, query, atol=1e-5)
+        assert share[1] > 0
+
+
+def test_questions_about_rows_keep_the_lengths_of_rows():
+    rows = 3 * vectors_of(range(5))
+
+    queries = text_queries(rows, vectors_of([9]), normalised=False)
+
+    np.testing.assert_allclose(np.linalg.norm(queries.vectors, axis=1), 3, atol=1e-4)
