@@ -24,18 +24,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.lake_of_vectors import row_of
-from benchmarks.memory import MemoryWatch
 from benchmarks.vector_set import TARGET, K, Searcher, VectorSet, best_points, measure
+from flows.memory import MemoryWatch
 from infra.lake import Lake
 from schemas.manifest import Manifest
 
 if TYPE_CHECKING:
-    from benchmarks.memory import Peak
     from benchmarks.vector_set import Point
+    from flows.memory import Peak
     from schemas.manifest import IndexManifest
     from stages.index.snapshot import OpenSnapshot
 
 _ROOT: Final = Path(__file__).parents[1]
+_SAMPLE_S: Final = 0.25
 _FILES: Final = ("index.faiss", "full.npy", "rows.arrow")
 
 
@@ -81,7 +82,7 @@ def index_lake(lake: str, *, serve_bytes: int, build_bytes: int, workers: int) -
                 env=os.environ | {"PYTHONPATH": str(_ROOT)},
             ) as process,
         ):
-            with MemoryWatch(process.pid) as watch:
+            with MemoryWatch(process.pid, _SAMPLE_S) as watch:
                 code = process.wait()
             seconds = time.perf_counter() - start_s
             out.seek(0)

@@ -97,7 +97,8 @@ class SnapshotBuilder:
         self._base = {(e.partition, e.space): e for e in before.indexes}
         self._store = SegmentStore(lake.blobs, before.known)
         self._embed = Pool(session, EMBED)
-        self._asked = read_questions(Path(config.queries)) if config.queries else []
+        asked = read_questions(Path(config.queries)) if config.queries else []
+        self._asked = list(dict.fromkeys(asked))  # each once
         self._shop = Workshop(
             self._store,
             Pool(session, INDEX),

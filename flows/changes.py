@@ -14,10 +14,12 @@ from infra.match import match
 from infra.spill import ROWS
 from schemas.errors import IntegrityError
 from stages.index.increment import Standing
+from stages.index.segments import open_rows
 from stages.index.tombstones import read_tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from flows.segment_store import SegmentStore
     from infra.lake.live_keys import LiveKeys
@@ -86,18 +88,15 @@ def compare(view: LakeView, store: SegmentStore, wanted: Wanted, base: IndexMani
     rows, deleted = [], []
     for segment in base.segments:
         paths = store.paths(segment)
-        rows.append(_mapped(str(paths.rows)))
+        rows.append(_rows(paths.rows))
         gone = read_tombstones(paths.deleted, segment.rows) if paths.deleted else None
         deleted.append(np.zeros(segment.rows, dtype=bool) if gone is None else gone)
     units = view.stream_units(wanted.partition, ROWS.names, wanted.input_column)
     return Change(rows, deleted, match(rows, units))
 
 
-def _mapped(path: str) -> pa.Table:
+def _rows(path: Path) -> pa.Table:
     try:
-        with pa.memory_map(path) as source:
-            return pa.ipc.open_file(source).read_all()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise IntegrityError(
-            f"cannot open {path} of the published snapshot: {error}: gristmill verify --repair"
-        ) from error
+        return open_rows(path)
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}: gristmill verify --repair") from error

@@ -97,8 +97,9 @@ def _known_spaces(lake: Lake, config: Config) -> list[SpaceContract]:
 
 
 def _asked(contract: SpaceContract, live: LiveVectors, queries: Path | None, rows: int) -> Question:
-    from flows.exact import Question, read_questions
+    from flows.exact import Question
     from stages.embed.registry import make_encoder
+    from stages.route.evaluate import read_questions
 
     if queries is None:
         return Question(*live.sample(rows))

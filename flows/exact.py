@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,6 @@ from stages.index.exact import ExactRequest, Ranked, merge_top_k
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from infra.lake.read import InputColumn, LakeView
     from schemas.engine import Session
@@ -179,34 +177,6 @@ class _Gathering:
                 self.best = merge_top_k([self.best, Ranked(scores, positions)], self._k)
                 self._done += outcome.value
                 self._progress(self._done, self._rows)
-
-
-def read_questions(path: Path) -> list[str]:
-    """The questions of a file with one JSON object a line, ``{"query": text}``; other fields are ignored.
-
-    Raises:
-        ConfigError: The file cannot be read, has no line, or one without a question; names the line.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    questions = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            question = json.loads(line)["query"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}, line {number}: no question: {error!r}") from error
-        if not isinstance(question, str) or not question.strip():
-            raise ConfigError(
-                f"{path}, line {number}: the query must be a text, it is {question!r}"
-            )
-        questions.append(question)
-    if not questions:
-        raise ConfigError(f'{path} has no questions: write one {{"query": "..."}} a line')
-    return questions
 
 
 def choose_vectors(

@@ -1,8 +1,9 @@
-"""Peak memory of the process tree, sampled while a run goes on."""
+"""Peak memory of a process tree, sampled while it works."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import psutil
@@ -13,17 +14,37 @@ if TYPE_CHECKING:
 _INTERVAL_S: Final = 1.0
 
 
-class PeakMemory:
-    """Samples the summed proportional set size of this process and all below it.
+@dataclass(slots=True)
+class Peak:
+    """The highest seen, each at its own moment.
 
-    Proportional (PSS) counts a page that n processes share as 1/n each, so that Ray's shared-memory store and
-    shared libraries are counted once. Where the system does not tell it, the resident size is summed instead.
+    Attributes:
+        tree_bytes: Proportional set size (PSS) summed over the tree: a page that n processes share counts 1/n in each,
+            so that Ray's shared-memory store and shared libraries are counted once. Where the system does not tell it,
+            resident sizes are summed.
+        largest_bytes: Resident size of the largest single process, all it shares included.
+        largest_name: That process.
     """
 
-    def __init__(self) -> None:
-        self.peak_bytes = 0
+    tree_bytes: int = 0
+    largest_bytes: int = 0
+    largest_name: str = ""
+
+
+class MemoryWatch:
+    """Samples a process tree while inside; what rises and falls between two samples is missed.
+
+    Args:
+        pid: Top of the tree; None for this process.
+        interval_s: Between two samples.
+    """
+
+    def __init__(self, pid: int | None = None, interval_s: float = _INTERVAL_S) -> None:
+        self.peak = Peak()
+        self._top = psutil.Process(pid)
+        self._interval_s = interval_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -39,20 +60,23 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        me = psutil.Process()
         while True:
-            self.peak_bytes = max(self.peak_bytes, _tree_bytes(me))
-            if self._stop.wait(_INTERVAL_S):
+            self._sample()
+            if self._stop.wait(self._interval_s):
                 return
 
-
-def _tree_bytes(process: psutil.Process) -> int:
-    return sum(_own_bytes(p) for p in (process, *process.children(recursive=True)))
-
-
-def _own_bytes(process: psutil.Process) -> int:
-    try:
-        full = process.memory_full_info()
-        return int(getattr(full, "pss", 0) or full.rss)
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return 0  # it ended between the listing and the look
+    def _sample(self) -> None:
+        try:
+            tree = [self._top, *self._top.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        tree_bytes = 0
+        for process in tree:
+            try:
+                memory, name = process.memory_full_info(), process.name()
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue  # it ended between the listing and the look
+            tree_bytes += int(getattr(memory, "pss", 0) or memory.rss)
+            if memory.rss > self.peak.largest_bytes:
+                self.peak.largest_bytes, self.peak.largest_name = memory.rss, name
+        self.peak.tree_bytes = max(self.peak.tree_bytes, tree_bytes)

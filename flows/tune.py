@@ -12,14 +12,14 @@ from flows.serving import open_snapshot
 from flows.surroundings import new_run_id
 from infra import pointer
 from schemas.errors import ConfigError, ConflictError, GateError
-from schemas.manifest import GateCheck, Manifest
+from schemas.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.blobs import BlobStore
     from schemas.config import Indexing
-    from schemas.manifest import CurvePoint, IndexManifest
+    from schemas.manifest import GateCheck, IndexManifest
     from stages.index.snapshot import OpenSnapshot
     from stages.index.tune import Tuned
 
@@ -197,6 +197,8 @@ def publish_tuned(lake_url: str, manifest: Manifest, result: TunedSnapshot) -> T
 
 def retuned(index: TunedIndex) -> IndexManifest:
     """The entry of an index with what was found here."""
+    from stages.index.gate import tuned_checks
+
     point, recalls = index.tuned.point, index.tuned.recalls
     kept = [c for c in index.entry.checks if not c.name.startswith(_TUNED_CHECKS)]
     return replace(
@@ -207,25 +209,8 @@ def retuned(index: TunedIndex) -> IndexManifest:
         latency_ms_p50=point.latency_ms_p50,
         latency_ms_p99=point.latency_ms_p99,
         curve=index.tuned.curve,
-        checks=(*kept, *_checks(point, recalls, *index.wanted)),
+        checks=(*kept, *tuned_checks(point, recalls, *index.wanted)),
     )
-
-
-def _checks(
-    point: CurvePoint, recalls: dict[str, float], recall: float, latency_ms: float
-) -> list[GateCheck]:
-    values = {"recall_at_10": point.recall_at_10}
-    values |= {f"recall_at_10_{kind}": value for kind, value in sorted(recalls.items())}
-    checks = [
-        GateCheck(name, value, recall, at_least=True, passed=value >= recall)
-        for name, value in values.items()
-    ]
-    p99 = point.latency_ms_p99
-    if latency_ms:
-        checks.append(
-            GateCheck("latency_ms_p99", p99, latency_ms, at_least=False, passed=p99 <= latency_ms)
-        )
-    return checks
 
 
 def _wanted(entry: IndexManifest, what: WhatToTune, config: Indexing) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from infra.inline_executor import InlineExecutor
 from infra.ray_executor import RayExecutor
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from schemas.engine import Executor
+
+
+# No test fails for being slow: machines are busy.
+settings.register_profile("gristmill", deadline=None)
+settings.load_profile("gristmill")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ depend on how the vectors were cut into chunks, on threads, or on which processo
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from schemas.engine import Answer
+from stages.index.families import library, metric_code
+from stages.index.families import threads as on_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from schemas.space import Metric
 
@@ -175,35 +176,16 @@ def _candidates(
     queries: np.ndarray, vectors: np.ndarray, count: int, metric: Metric, threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nearly the nearest of a chunk, on a GPU where there is one: float32 scores and int64 rows [q, count]."""
-    faiss = _faiss()
-    code = faiss.METRIC_INNER_PRODUCT if metric == "inner_product" else faiss.METRIC_L2
+    faiss, code = library(), metric_code(metric)
     if faiss.get_num_gpus() > 0 and count <= _GPU_MOST:
         scores, rows = faiss.knn_gpu(_gpu(), queries, vectors, count, metric=code)
     else:
-        with _threads(threads):
+        with on_threads(threads):
             scores, rows = faiss.knn(queries, vectors, count, metric=code)
     return (scores if metric == "inner_product" else -scores), rows
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    faiss = _faiss()
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 @cache
 def _gpu() -> Any:
     """Memory on the GPU to work in: 1.5 GB, so it is taken once."""
-    return _faiss().StandardGpuResources()
-
-
-def _faiss() -> Any:
-    """The module, imported late and untyped: its stubs lack what its Python layer adds."""
-    import faiss
-
-    return faiss
+    return library().StandardGpuResources()

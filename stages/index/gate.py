@@ -52,18 +52,25 @@ def check_index(
     candidate: Candidate, point: CurvePoint, recalls: Mapping[str, float], config: Indexing
 ) -> tuple[GateCheck, ...]:
     """Every number of the gate with its threshold, passed or not."""
-    recall = [_at_least("recall_at_10", point.recall_at_10, config.recall_at_10)]
-    recall += [
-        _at_least(f"recall_at_10_{kind}", value, config.recall_at_10)
-        for kind, value in sorted(recalls.items())
-    ]
     return (
         *_count_checks(candidate),
         *_vector_checks(candidate, config),
         *_list_checks(candidate, config),
-        *recall,
-        *_latency_checks(point, config),
+        *tuned_checks(point, recalls, config.recall_at_10, config.latency_ms),
     )
+
+
+def tuned_checks(
+    point: CurvePoint, recalls: Mapping[str, float], recall_at_10: float, latency_ms: float
+) -> tuple[GateCheck, ...]:
+    """Those that search parameters decide: recall in all and by kind of query, and the latency if it has a limit."""
+    measured = {"": point.recall_at_10} | {f"_{kind}": recalls[kind] for kind in sorted(recalls)}
+    recall = [
+        _at_least(f"recall_at_10{kind}", value, recall_at_10) for kind, value in measured.items()
+    ]
+    if not latency_ms:
+        return tuple(recall)
+    return (*recall, _at_most("latency_ms_p99", point.latency_ms_p99, latency_ms))
 
 
 def require(place: str, checks: Sequence[GateCheck]) -> None:
@@ -125,9 +132,7 @@ def broken_files(ref: SegmentRef, local_path: Mapping[str, Path]) -> int:
 
 
 def _count_checks(candidate: Candidate) -> list[GateCheck]:
-    live = [_live_ids(segment) for segment in candidate.segments]
-    rows = sum(len(ids) for ids in live)
-    distinct = pc.count_distinct(pa.chunked_array(live, pa.string())).as_py() if live else 0
+    rows, distinct = live_counts(candidate.segments)
     pairs = list(zip(candidate.segments, candidate.refs, strict=True))
     off = sum(abs(s.family.size(s.index)[0] - len(s.rows)) for s, _ in pairs)
     off += sum(abs(len(s.rows) - ref.rows) for s, ref in pairs)
@@ -146,9 +151,15 @@ def _count_checks(candidate: Candidate) -> list[GateCheck]:
     ]
 
 
-def _live_ids(segment: OpenSegment) -> pa.Array:
-    ids = segment.rows["unit_id"].combine_chunks()
-    return ids if segment.deleted is None else ids.filter(pa.array(~segment.deleted))
+def live_counts(segments: Sequence[OpenSegment]) -> tuple[int, int]:
+    """Rows that can be found, and how many different ids they have."""
+    live = [
+        ids if segment.deleted is None else ids.filter(pa.array(~segment.deleted))
+        for segment in segments
+        for ids in [segment.rows["unit_id"].combine_chunks()]
+    ]
+    distinct: int = pc.count_distinct(pa.chunked_array(live, pa.string())).as_py()
+    return sum(map(len, live)), distinct
 
 
 def _vector_checks(candidate: Candidate, config: Indexing) -> list[GateCheck]:
@@ -202,12 +213,6 @@ def imbalance(segments: Sequence[OpenSegment]) -> float:
     if sizes is None or not sizes.sum():
         return 1.0
     return float((sizes.astype(np.float64) ** 2).sum() * len(sizes) / float(sizes.sum()) ** 2)
-
-
-def _latency_checks(point: CurvePoint, config: Indexing) -> list[GateCheck]:
-    if not config.latency_ms:
-        return []
-    return [_at_most("latency_ms_p99", point.latency_ms_p99, config.latency_ms)]
 
 
 def _at_most(name: str, value: float, threshold: float) -> GateCheck:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from stages.index.families._faiss import one_thread
+from stages.index.families import one_thread
 
 HUB_K: Final = 10
 _SAMPLE_ROWS: Final = 2000

@@ -106,7 +106,7 @@ class OpenSegment:
         """
         chosen = family(family_name)
         index = chosen.open(paths.index)
-        rows = _open_rows(paths.rows)
+        rows = open_rows(paths.rows)
         count, dim = chosen.size(index)
         if count != len(rows):
             raise IntegrityError(f"{paths.index} has {count} vectors, its rows.arrow {len(rows)}")
@@ -340,7 +340,12 @@ def _replace(found: Neighbours, where: np.ndarray, better: Neighbours) -> None:
     found.row[where] = better.row
 
 
-def _open_rows(path: Path) -> pa.Table:
+def open_rows(path: Path) -> pa.Table:
+    """The mapped rows.arrow of a segment.
+
+    Raises:
+        IntegrityError: It is missing, no Arrow file, or has other columns.
+    """
     try:
         with pa.memory_map(str(path)) as source:
             rows = pa.ipc.open_file(source).read_all()

@@ -257,11 +257,6 @@ class OpenSnapshot:
         return next(s.dim for s in self.manifest.spaces if s.key == space)
 
 
-def files_of(manifest: Manifest) -> Iterator[FileRef]:
-    """Every file a snapshot is made of besides its manifest."""
-    return manifest.files()
-
-
 def check_file(ref: FileRef, path: Path) -> None:
     """Compare size and SHA-256 of a file with the manifest.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from schemas.errors import VectorError
 from stages.index.dims import keeps_full
-from stages.index.families._faiss import one_thread
+from stages.index.families import one_thread
 from stages.index.families.registry import family
 from stages.index.gate import (
     STORED_COSINE,

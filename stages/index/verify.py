@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from schemas.errors import IntegrityError
 from schemas.manifest import GateCheck, Manifest
 from stages.index.build import segment_digest
+from stages.index.gate import live_counts
 from stages.index.recall import RecallMeter
-from stages.index.snapshot import OpenSnapshot, check_file, files_of
+from stages.index.snapshot import OpenSnapshot, check_file
 from stages.index.truth import read_truth
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
         raise IntegrityError(
             f"the manifest says it is {manifest.snapshot_id}, but what it names is snapshot {identity}"
         )
-    for ref in files_of(manifest):
+    for ref in manifest.files():
         check_file(ref, local_path(ref.key))
     return measure(manifest, local_path)
 
@@ -75,13 +73,7 @@ def _verify_index(
     entry = snapshot.entry(partition, space)
     _check_digests(entry)
     segments = snapshot.segments(partition, space)
-    columns = [segment.rows["unit_id"].combine_chunks() for segment in segments]
-    live = [
-        ids if segment.deleted is None else ids.filter(pa.array(~segment.deleted))
-        for ids, segment in zip(columns, segments, strict=True)
-    ]
-    rows = sum(map(len, live))
-    different = pc.count_distinct(pa.chunked_array(live, pa.string())).as_py()
+    rows, different = live_counts(segments)
     if rows != entry.rows or different != entry.rows:
         raise IntegrityError(
             f"{partition} in {space}: {rows} rows with {different} different ids, the manifest says {entry.rows}"

@@ -10,7 +10,7 @@ from schemas.errors import ConfigError
 from stages.route.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from schemas.search import SearchResult, Way
@@ -41,45 +41,52 @@ def read_queries(path: Path) -> list[Query]:
         ConfigError: The file cannot be read or a line lacks a field; names the line.
     """
     queries = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for where, row in _json_lines(path):
         try:
-            row = json.loads(line)
             relevant = frozenset(row["relevant"])
             ignored = frozenset([*row.get("also_relevant", ()), *row.get("exclude", ())]) - relevant
             queries.append(Query(row["query"], row["modality"], relevant, ignored))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{path}, line {number}: no query with its answers: {error!r}"
-            ) from error
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{where}: no query with its answers: {error!r}") from error
     if not queries:
         raise ConfigError(f"{path} has no queries")
     return queries
 
 
 def read_questions(path: Path) -> list[str]:
-    """The questions alone, each once, in order: one JSON object a line with a ``query``.
+    """The questions of a file with one JSON object a line, ``{"query": text}``; other fields are ignored.
 
     Raises:
-        ConfigError: The file cannot be read or a line has no question; names the line.
+        ConfigError: The file cannot be read, has no line, or one without a question; names the line.
     """
+    questions = []
+    for where, row in _json_lines(path):
+        question = row.get("query")
+        if not isinstance(question, str) or not question.strip():
+            raise ConfigError(f"{where}: the query must be a text, it is {question!r}")
+        questions.append(question)
+    if not questions:
+        raise ConfigError(f'{path} has no questions: write one {{"query": "..."}} a line')
+    return questions
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each line that is not blank, with where it stands."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
-    questions: dict[str, None] = {}
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
         try:
-            if line.strip():
-                questions[str(json.loads(line)["query"])] = None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}, line {number}: no question: {error!r}") from error
-    return list(questions)
+            row = json.loads(line)
+        except ValueError as error:
+            raise ConfigError(f"{where}: no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ConfigError(f"{where}: no JSON object")
+        yield where, row
 
 
 def evaluate(retriever: Retriever, queries: Sequence[Query]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from stages.index.families._faiss import one_thread
+from stages.index.families import one_thread
 from stages.index.families.protocol import SEED
 
 PROTOTYPES: Final = 256

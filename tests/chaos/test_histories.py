@@ -152,4 +152,4 @@ def forks() -> Iterator[None]:
 
 
 TestHistories = History.TestCase
-TestHistories.settings = settings(max_examples=HISTORIES, stateful_step_count=STEPS, deadline=None)
+TestHistories.settings = settings(max_examples=HISTORIES, stateful_step_count=STEPS)

@@ -235,7 +235,7 @@ items_strategy = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(items_strategy, st.integers(1, 8), st.integers(0, 20), st.integers(0, 5))
 def test_inline_answers_every_item_once(items, max_items, max_cost, recycle):
     run_random(InlineExecutor(), items, Batching(max_items, max_cost, 0.0), recycle)

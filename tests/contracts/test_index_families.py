@@ -130,9 +130,7 @@ def test_few_lists_pad_with_minus_one_and_never_with_a_row(name, segments):
     assert all(len(set(row[row >= 0].tolist())) == (row >= 0).sum() for row in ids)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(NAMES),
     share=st.sampled_from([0.0, 0.001, 0.02, 0.3, 0.9, 1.0]),

@@ -19,7 +19,7 @@ BATCHES = st.tuples(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(BATCHES, min_size=1, max_size=5))
 def test_any_history_with_crashes_shows_what_the_model_shows(history):
     with tempfile.TemporaryDirectory() as folder:

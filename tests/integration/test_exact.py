@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from flows import cli_exact, wiring
-from flows.exact import LiveVectors, Question, exact_neighbours, read_questions
+from flows.exact import LiveVectors, Question, exact_neighbours
 from infra.inline_executor import InlineExecutor
 from infra.lake import CommitBatch, Lake, make_batch_id
 from schemas.engine import Failure, StageSpec
@@ -21,6 +21,7 @@ from schemas.space import SpaceContract
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
 from stages.embed.registry import make_encoder
 from stages.index.exact import ExactRequest, answer_exact
+from stages.route.evaluate import read_questions
 
 DIM = 8
 

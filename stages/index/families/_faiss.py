@@ -12,6 +12,7 @@ from schemas.errors import ConfigError, IntegrityError, VectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from schemas.space import Metric
@@ -25,21 +26,26 @@ def library() -> Any:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Let faiss use so many threads meanwhile."""
+    faiss = library()
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
     """Run faiss on the calling thread alone.
 
     On some data k-means gives other low bits on three threads than on one or two, and HNSW's graph depends on who comes
     first (faiss 1.15.1, measured), so whatever must be reproducible, or is timed, runs in here. Segments are built
     beside each other instead.
     """
-    faiss = library()
-
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+    return threads(1)
 
 
 def metric_code(metric: Metric) -> int:

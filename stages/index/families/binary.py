@@ -9,7 +9,8 @@ import numpy as np
 
 from schemas.errors import ConfigError
 from stages.index.families import _faiss
-from stages.index.families.protocol import NO_QUANTISER, Knob
+from stages.index.families._base import FaissFamily
+from stages.index.families.protocol import NO_QUANTISER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(FaissFamily):
     """One bit a dim: whether it is above 0. A score is 1 - 2 * differing bits / dims, a rough cosine.
 
     faiss has lists of binary vectors too, but they ignore selectors (faiss 1.15.1, measured).
@@ -45,10 +46,6 @@ class Binary:
     ) -> float:
         """All of them."""
         return rows * dim / 8
-
-    def knobs(self, rows: int, parameters: Mapping[str, int]) -> tuple[Knob, ...]:
-        """None."""
-        return ()
 
     def train(
         self, sample: np.ndarray, metric: Metric, parameters: Mapping[str, int]
@@ -78,19 +75,7 @@ class Binary:
 
     def open(self, path: Path) -> Any:
         """A mapped index."""
-        faiss = _faiss.library()
-
-        return _faiss.read(
-            path, lambda index: isinstance(index, faiss.IndexBinaryFlat), self.name, binary=True
-        )
-
-    def size(self, index: Any) -> tuple[int, int]:
-        """(vectors, dims)."""
-        return index.ntotal, index.d
-
-    def probe(self, index: Any, queries: np.ndarray, search: Mapping[str, int]) -> Any:
-        """None: segments share no work."""
-        return None
+        return _faiss.read(path, self._fits, self.name, binary=True)
 
     def search(
         self,
@@ -118,9 +103,8 @@ class Binary:
         signs = bits.astype(np.float32) * np.float32(2) - np.float32(1)
         return np.asarray(signs / np.sqrt(np.float32(index.d)))
 
-    def list_sizes(self, index: Any) -> np.ndarray | None:
-        """None: no lists."""
-        return None
+    def _fits(self, index: Any) -> bool:
+        return isinstance(index, _faiss.library().IndexBinaryFlat)
 
 
 def _bits(vectors: np.ndarray) -> np.ndarray:

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stages.index.families import _faiss
-from stages.index.families._codecs import CODE_BYTES, Codec, codec_of, empty_flat
-from stages.index.families.protocol import NO_QUANTISER, Knob
+from stages.index.families._base import CodedFamily
+from stages.index.families._codecs import CODE_BYTES, codec_of, empty_flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy as np
 
     from schemas.space import Metric
 
 
-@dataclass(frozen=True, slots=True)
-class Flat:
-    """Vectors in a row, searched exhaustively: exact but for what the codec loses.
+class Flat(CodedFamily):
+    """Vectors in a row, searched exhaustively: exact but for what the codec loses."""
 
-    Attributes:
-        name: Registry name.
-        codec: How a number is stored.
-    """
-
-    name: str
-    codec: Codec
-
-    @property
-    def trains(self) -> bool:
-        """Only ``sq8`` does: it needs the range of every dim."""
-        return self.codec == "sq8"
-
-    @property
-    def rescores(self) -> bool:
-        """No: codes of a byte a number rank well enough."""
-        return False
+    __slots__ = ()
 
     @property
     def gpu(self) -> bool:
@@ -55,50 +36,6 @@ class Flat:
         """All of them."""
         return rows * self.code_bytes(dim, parameters)
 
-    def knobs(self, rows: int, parameters: Mapping[str, int]) -> tuple[Knob, ...]:
-        """None."""
-        return ()
-
-    def train(
-        self, sample: np.ndarray, metric: Metric, parameters: Mapping[str, int]
-    ) -> np.ndarray:
-        """The ranges of the dims, for ``sq8``."""
-        if not self.trains:
-            return NO_QUANTISER
-        _faiss.enough(sample, 1, "the range of each dim", self.name)
-        index = empty_flat(self.codec, sample.shape[1], metric)
-        with _faiss.one_thread():
-            index.train(sample)
-        return _faiss.serialised(index)
-
-    def build(
-        self,
-        vectors: np.ndarray,
-        trained: np.ndarray,
-        metric: Metric,
-        parameters: Mapping[str, int],
-    ) -> np.ndarray:
-        """The vectors, encoded."""
-        if self.trains:
-            index = _faiss.deserialised(trained, self.name)
-        else:
-            index = empty_flat(self.codec, vectors.shape[1], metric)
-        with _faiss.one_thread():
-            index.add(vectors)
-        return _faiss.serialised(index)
-
-    def open(self, path: Path) -> Any:
-        """A mapped index."""
-        return _faiss.read(path, self._fits, self.name)
-
-    def size(self, index: Any) -> tuple[int, int]:
-        """(vectors, dims)."""
-        return index.ntotal, index.d
-
-    def probe(self, index: Any, queries: np.ndarray, search: Mapping[str, int]) -> Any:
-        """None: segments share no work."""
-        return None
-
     def search(
         self,
         index: Any,
@@ -112,13 +49,8 @@ class Flat:
         """Exhaustive."""
         return exhaustive(index, queries, k, selected)
 
-    def reconstruct(self, index: Any, start: int, count: int) -> np.ndarray:
-        """Decoded."""
-        return _faiss.reconstructed(index, start, count)
-
-    def list_sizes(self, index: Any) -> np.ndarray | None:
-        """None: no lists."""
-        return None
+    def _empty(self, dim: int, metric: Metric) -> Any:
+        return empty_flat(self.codec, dim, metric)
 
     def _fits(self, index: Any) -> bool:
         faiss = _faiss.library()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from stages.index.families import _faiss
-from stages.index.families._codecs import CODE_BYTES, Codec, codec_of, quantiser_type, widen
+from stages.index.families._base import CodedFamily
+from stages.index.families._codecs import CODE_BYTES, codec_of, quantiser_type, widen
 from stages.index.families.flat import exhaustive
-from stages.index.families.protocol import NO_QUANTISER, Knob
+from stages.index.families.protocol import Knob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from schemas.space import Metric
 
@@ -30,29 +29,13 @@ _WALK_DEARER: Final = 5
 _SLACK: Final = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class Hnsw:
+class Hnsw(CodedFamily):
     """A graph of `LINKS` neighbours a vector, built with `EF_CONSTRUCTION`, walked with ``ef_search``.
 
     Building is sequential, so that equal input gives an equal graph; segments are built beside each other.
-
-    Attributes:
-        name: Registry name.
-        codec: How a number is stored.
     """
 
-    name: str
-    codec: Codec
-
-    @property
-    def trains(self) -> bool:
-        """Only ``sq8`` does: it needs the range of every dim."""
-        return self.codec == "sq8"
-
-    @property
-    def rescores(self) -> bool:
-        """No: codes of a byte a number rank well enough."""
-        return False
+    __slots__ = ()
 
     @property
     def gpu(self) -> bool:
@@ -75,45 +58,6 @@ class Hnsw:
     def knobs(self, rows: int, parameters: Mapping[str, int]) -> tuple[Knob, ...]:
         """``ef_search``: how many of the nearest so far a walk keeps."""
         return (Knob("ef_search", max(1, min(rows, LARGEST_EF_SEARCH))),)
-
-    def train(
-        self, sample: np.ndarray, metric: Metric, parameters: Mapping[str, int]
-    ) -> np.ndarray:
-        """The ranges of the dims, for ``sq8``."""
-        if not self.trains:
-            return NO_QUANTISER
-        _faiss.enough(sample, 1, "the range of each dim", self.name)
-        index = self._empty(sample.shape[1], metric)
-        with _faiss.one_thread():
-            index.train(sample)
-        return _faiss.serialised(index)
-
-    def build(
-        self,
-        vectors: np.ndarray,
-        trained: np.ndarray,
-        metric: Metric,
-        parameters: Mapping[str, int],
-    ) -> np.ndarray:
-        """The graph, vector after vector."""
-        index = self._empty(vectors.shape[1], metric)
-        if self.trains:
-            index = _faiss.deserialised(trained, self.name)
-        with _faiss.one_thread():
-            index.add(vectors)
-        return _faiss.serialised(index)
-
-    def open(self, path: Path) -> Any:
-        """A mapped index."""
-        return _faiss.read(path, self._fits, self.name)
-
-    def size(self, index: Any) -> tuple[int, int]:
-        """(vectors, dims)."""
-        return index.ntotal, index.d
-
-    def probe(self, index: Any, queries: np.ndarray, search: Mapping[str, int]) -> Any:
-        """None: every segment has a graph of its own."""
-        return None
 
     def search(
         self,
@@ -152,14 +96,6 @@ class Hnsw:
             ids[done] = np.take_along_axis(found[enough], first, axis=1)
             todo, reach = todo[~enough], 2 * reach
         return scores, ids
-
-    def reconstruct(self, index: Any, start: int, count: int) -> np.ndarray:
-        """Decoded."""
-        return _faiss.reconstructed(index, start, count)
-
-    def list_sizes(self, index: Any) -> np.ndarray | None:
-        """None: no lists."""
-        return None
 
     def _empty(self, dim: int, metric: Metric) -> Any:
         faiss = _faiss.library()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from stages.index.families import _faiss
+from stages.index.families._base import FaissFamily
 from stages.index.families._coarse import (
     coarse_bytes,
     nearest_lists,
@@ -19,7 +20,6 @@ from stages.index.families.protocol import Knob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from schemas.space import Metric
 
@@ -71,7 +71,7 @@ class ListCodec(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ivf:
+class Ivf(FaissFamily):
     """``nlist`` lists, of which a search looks into ``nprobe``.
 
     Attributes:
@@ -135,14 +135,6 @@ class Ivf:
             with _faiss.one_thread(), scanned_quantiser(_lists(index)):
                 index.add(vectors)
         return _faiss.serialised(index)
-
-    def open(self, path: Path) -> Any:
-        """A mapped index."""
-        return _faiss.read(path, self._fits, self.name)
-
-    def size(self, index: Any) -> tuple[int, int]:
-        """(vectors, dims)."""
-        return index.ntotal, index.d
 
     def probe(self, index: Any, queries: np.ndarray, search: Mapping[str, int]) -> Probe:
         """The nearest lists."""

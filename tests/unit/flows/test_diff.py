@@ -107,9 +107,7 @@ def test_a_segment_that_both_have_is_not_read(blobs):
     new_cuts=st.lists(st.integers(0, 3), min_size=31, max_size=31),
     dead=st.sets(st.integers(0, 30)),
 )
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_segments_the_rows_are_those_of_two_dicts(
     blobs, before, after, old_cuts, new_cuts, dead
 ):

@@ -73,7 +73,7 @@ ROW = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROW, max_size=25), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_every_row_comes_back_with_its_vector(rows, shards, random):
     first = {}
@@ -173,7 +173,7 @@ def test_scratch_folders_go_and_those_of_killed_processes_too(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(ROW, max_size=8), max_size=4), st.lists(ROW, max_size=20))
 def test_match_keeps_exactly_what_is_still_so(segments, live):
     first = {}

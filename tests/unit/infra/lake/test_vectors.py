@@ -50,7 +50,7 @@ def found_in(tables, names, batches) -> FoundVectors:
     return FoundVectors(source, HexKeys.of(pa.array([digest(n) for n in names], pa.string())))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from("abcdef"), max_size=30))
 def test_each_input_gets_its_vector_however_often_it_is_wanted(names):
     values = {name: float(i) for i, name in enumerate("abcde")}

@@ -61,7 +61,7 @@ def test_text_that_is_not_unicode_is_embedded_all_the_same(encoder):
 
 
 @given(st.lists(st.text(max_size=60), max_size=6), st.integers(0, 5))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_no_company_changes_a_bit(encoder, others, place):
     text = "the miller's grain"
     company = [*others[:place], text, *others[place:]]

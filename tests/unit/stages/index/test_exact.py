@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.index import exact
@@ -36,7 +36,6 @@ NUMBERS = st.integers(-2, 2).map(float)
 DIM = 3
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(NUMBERS, min_size=DIM, max_size=DIM), max_size=120),
     st.lists(st.lists(NUMBERS, min_size=DIM, max_size=DIM), min_size=1, max_size=4),

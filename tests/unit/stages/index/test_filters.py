@@ -120,7 +120,7 @@ def test_chunks_and_slices_are_one_table():
     assert passing("language = de", acl=["a"], rows=SEGMENT_ROWS.empty_table()) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from("ab"), st.sampled_from(["1", "2", "10", "x", ""])),

@@ -49,7 +49,7 @@ def test_no_vectors_are_a_file_too(tmp_path, bits):
     assert opened(tmp_path, VECTORS[:0], bits).shape == (0, 48)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     hnp.arrays(np.float16, 64, elements=st.floats(width=16, allow_nan=False, allow_infinity=False))
 )

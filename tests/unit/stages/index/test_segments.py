@@ -220,7 +220,7 @@ def under_tombstones(made, deleted):
     return replace(made, segments=segments, deleted=deleted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(asked(range(len(EXACT))))
 def test_exhaustive_search_is_brute_force_under_filters_and_tombstones(stock, case):
     way, count, allowed, deleted, queries, k = case
@@ -239,7 +239,7 @@ def test_exhaustive_search_is_brute_force_under_filters_and_tombstones(stock, ca
         assert all(abs(exact[name] - near) < 1e-6 for near, name in hits)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(asked(range(len(LOOSE))))
 def test_no_search_finds_a_forbidden_row_or_fewer_than_there_are(stock, case):
     way, count, allowed, deleted, queries, k = case

@@ -26,7 +26,7 @@ def deleted_rows(draw):
     return np.concatenate(parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(deleted_rows())
 def test_what_is_written_reads_back_the_same_here_and_with_pyroaring(deleted):
     data = tombstone_bytes(deleted).tobytes()
@@ -38,7 +38,7 @@ def test_what_is_written_reads_back_the_same_here_and_with_pyroaring(deleted):
     assert tombstone_bytes(deleted.copy()).tobytes() == data
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.integers(0, 5 * CONTAINER - 1), max_size=300))
 def test_files_of_pyroaring_are_read(rows):
     data = BitMap(sorted(rows), optimize=False).serialize()
@@ -85,7 +85,7 @@ def test_a_file_cut_short_or_grown_is_refused(data):
         parse_tombstones(data + b"\0", 3 * CONTAINER)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from([DENSE, SPARSE]), st.data())
 def test_a_changed_byte_of_the_head_or_of_a_bitmap_is_seen(data, pick):
     # In an array a member may become another one in order: that only a checksum sees, and the manifest has one.

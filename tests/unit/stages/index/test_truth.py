@@ -122,7 +122,7 @@ def test_l2_is_nearest_first_too():
 sets = st.sets(st.integers(0, 400), max_size=120)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sets(st.integers(0, 400), min_size=1, max_size=200),
     st.lists(st.tuples(sets, sets), min_size=1, max_size=5),

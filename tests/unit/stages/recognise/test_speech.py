@@ -60,7 +60,7 @@ def test_what_is_believed(text: str, logprob: float, spoken_s: float, said: bool
     assert _is_said(text, logprob, spoken_s) == said
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1_500), st.integers(0, 5))
 def test_blocks_are_the_whole_recording(seconds: int, seed: int) -> None:
     values = np.random.default_rng(seed).integers(-99, 99, seconds * 1600, dtype=np.int16)
