@@ -207,6 +207,7 @@ _ROWS: Final[dict[str, Any]] = {
     "index": lambda side: side["chosen"],
     "build": lambda side: f"{side['build_s']:,.1f} s",
     "of it, start alone": lambda side: f"{side['start_s']:,.1f} s" if "start_s" in side else "",
+    "build, processor seconds": lambda side: f"{side['cpu_s']:,.0f} s",
     "reading all vectors alone": lambda side: f"{side['scan_s']:,.1f} s",
     "peak, all processes": _mb("tree_bytes"),
     "peak, largest process": _mb("peak_bytes"),

@@ -25,13 +25,13 @@ import numpy as np
 
 from benchmarks.lake_of_vectors import row_of
 from benchmarks.vector_set import TARGET, K, Searcher, VectorSet, best_points, measure
-from flows.memory import MemoryWatch
+from flows.memory import TreeWatch
 from infra.lake import Lake
 from schemas.manifest import Manifest
 
 if TYPE_CHECKING:
     from benchmarks.vector_set import Point
-    from flows.memory import Peak
+    from flows.memory import Used
     from schemas.manifest import IndexManifest
     from stages.index.snapshot import OpenSnapshot
 
@@ -46,12 +46,12 @@ class Built:
 
     Attributes:
         seconds: Of the whole command, start of Python and of Ray included.
-        peak: Of its processes.
+        used: By its processes.
         manifest: Of the snapshot.
     """
 
     seconds: float
-    peak: Peak
+    used: Used
     manifest: Manifest
 
 
@@ -82,7 +82,7 @@ def index_lake(lake: str, *, serve_bytes: int, build_bytes: int, workers: int) -
                 env=os.environ | {"PYTHONPATH": str(_ROOT)},
             ) as process,
         ):
-            with MemoryWatch(process.pid, _SAMPLE_S) as watch:
+            with TreeWatch(process.pid, _SAMPLE_S) as watch:
                 code = process.wait()
             seconds = time.perf_counter() - start_s
             out.seek(0)
@@ -91,7 +91,7 @@ def index_lake(lake: str, *, serve_bytes: int, build_bytes: int, workers: int) -
             sys.exit(
                 f"gristmill index on {lake} exited with {code}; its own lines above say why\n{said}"
             )
-    return Built(seconds, watch.peak, Manifest.from_json(said))
+    return Built(seconds, watch.used, Manifest.from_json(said))
 
 
 def scan_s(lake: str, space: str) -> float:
@@ -165,9 +165,10 @@ def result(lake: str, built: Built, vectors: VectorSet, threads: int) -> dict[st
     return {
         "build_s": built.seconds,
         "scan_s": scan_s(lake, entry.space),
-        "peak_bytes": built.peak.largest_bytes,
-        "peak_name": built.peak.largest_name,
-        "tree_bytes": built.peak.tree_bytes,
+        "peak_bytes": built.used.largest_bytes,
+        "peak_name": built.used.largest_name,
+        "tree_bytes": built.used.tree_bytes,
+        "cpu_s": built.used.cpu_s,
         "index_bytes": sizes["index.faiss"],
         "mapped_bytes": sizes["full.npy"],
         "chosen": f"{entry.family} {entry.parameters}",

@@ -66,9 +66,10 @@ def _of(built: Built) -> dict[str, Any]:
     sizes = file_bytes(entry)
     return {
         "build_s": built.seconds,
-        "tree_bytes": built.peak.tree_bytes,
-        "largest_bytes": built.peak.largest_bytes,
-        "largest_name": built.peak.largest_name,
+        "cpu_s": built.used.cpu_s,
+        "tree_bytes": built.used.tree_bytes,
+        "largest_bytes": built.used.largest_bytes,
+        "largest_name": built.used.largest_name,
         "family": entry.family,
         "parameters": entry.parameters,
         "segments": len(entry.segments),
@@ -122,6 +123,7 @@ def text(points: Sequence[dict[str, Any]], start_s: float, cores: int) -> str:
         "rows": lambda p: f"{p['rows']:,}",
         "index": lambda p: f"{p['family']} {p['parameters']}, {p['segments']} segments",
         "seconds": lambda p: f"{p['build_s']:,.0f}",
+        "processor seconds": lambda p: f"{p['cpu_s']:,.0f}",
         "microseconds a vector": lambda p: f"{(p['build_s'] - start_s) / p['rows'] * 1e6:,.1f}",
         "peak GB, all processes": lambda p: f"{p['tree_bytes'] / _GB:.2f}",
         "peak GB, largest process": lambda p: (

@@ -32,8 +32,9 @@ from stages.route.background import BACKGROUND
 from stages.route.evaluate import read_questions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from flows.changes import Foreseen
     from infra.lake import Lake
     from infra.lake.read import LakeView
     from schemas.blobs import BlobStore
@@ -116,7 +117,14 @@ class SnapshotBuilder:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
-        builder = IndexBuilder(
+        return self._builder(partition, space).build()
+
+    def foresee(self, partition: Partition, space: SpaceContract) -> Foreseen:
+        """What `build_index` will start from; needs no session."""
+        return self._builder(partition, space).foresee()
+
+    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder:
+        return IndexBuilder(
             self._shop,
             self._view,
             (partition, space),
@@ -124,7 +132,6 @@ class SnapshotBuilder:
             base=self._base.get((str(partition), space.key)),
             serve_budget_bytes=self._budgets.get(f"{partition} @ {space.key}", 0),
         )
-        return builder.build()
 
     def finish(self, run_id: str, indexes: Sequence[IndexManifest]) -> Manifest:
         """Write the snapshot's sources and manifest. The pointer is moved elsewhere."""
@@ -148,18 +155,7 @@ class SnapshotBuilder:
 
     @cached_property
     def _budgets(self) -> dict[str, int]:
-        """Bytes that each index may take while it is served, by ``partition @ space key``; none without a limit."""
-        if not self._config.serve_memory_bytes:
-            return {}
-        row_bytes = {space.key: 4 * space.dim for space in self._spaces}
-        sizes = {
-            name: rows * row_bytes[key]
-            for name, rows in self._view.counts()["vectors"].items()
-            for key in [name.rpartition(" @ ")[2]]
-            if key in row_bytes
-        }
-        small_bytes = self._config.flat_rows * max(row_bytes.values())
-        return shared_budget(self._config.serve_memory_bytes, sizes, small_bytes)
+        return serve_budgets(self._view.counts()["vectors"], self._spaces, self._config)
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""
@@ -195,3 +191,24 @@ class SnapshotBuilder:
             if k.has_content
         ]
         return pa.Table.from_pylist(rows, SNAPSHOT_SOURCES)
+
+
+def serve_budgets(
+    vectors: Mapping[str, int], spaces: Sequence[SpaceContract], config: Indexing
+) -> dict[str, int]:
+    """Bytes that each index may take while it is served, 0 for no limit; by ``partition @ space key``.
+
+    Args:
+        vectors: Live ones, by the same.
+        spaces: Whose indices are built.
+        config: How much there is for all.
+    """
+    row_bytes = {space.key: 4 * space.dim for space in spaces}
+    sizes = {
+        label: rows * row_bytes[key]
+        for label, rows in vectors.items()
+        for key in [label.rpartition(" @ ")[2]]
+        if rows and key in row_bytes
+    }
+    small_bytes = config.flat_rows * max(row_bytes.values(), default=0)
+    return shared_budget(config.serve_memory_bytes, sizes, small_bytes)

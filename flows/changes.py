@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,29 @@ if TYPE_CHECKING:
     from infra.match import Matched
     from infra.spill import Wanted
     from schemas.manifest import IndexManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """How an index will come about, as far as rows tell.
+
+    That it grows can end otherwise: where recall, the lists or the queries have drifted, it is built anew after all.
+
+    Attributes:
+        start: ``new``, ``stays``, ``grows`` or ``anew``.
+        why: In words; empty where `start` says it all.
+        new_rows: New or changed ones.
+        gone_rows: That could be found and cannot be any more, changed ones among them.
+        kept_segments: Published segments that stay.
+        moved_segments: Those whose live rows go into the new ones.
+    """
+
+    start: Literal["new", "stays", "grows", "anew"]
+    why: str = ""
+    new_rows: int = 0
+    gone_rows: int = 0
+    kept_segments: int = 0
+    moved_segments: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,8 +14,6 @@ from schemas.errors import ConfigError
 from schemas.partition import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import pyarrow as pa
 
     from flows.exact import LiveVectors, Question
@@ -113,30 +111,19 @@ def _search(
     """Reads only, so it takes no lease: the view stays as it was while others write."""
     from flows import wiring
     from flows.exact import INDEX, exact_neighbours
+    from flows.progress import LookBar
     from stages.index.exact import ExactRequest
 
     pools = [spec for spec in wiring.stage_specs(config) if spec.name == INDEX]
-    with wiring.make_executor(config).open(pools) as session, _bar() as progress:
+    with wiring.make_executor(config).open(pools) as session, LookBar("vectors") as bar:
         return exact_neighbours(
             live,
             asked,
             ExactRequest(k, contract.metric),
             session,
             in_flight_bytes=config.engine.bytes_in_flight,
-            progress=progress,
+            progress=partial(bar.look, "exact neighbours"),
         )
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere; on stderr. Gives what hears of progress."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bars:
-        task = bars.add_task("vectors", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _write(found: pa.Table, path: Path) -> None:

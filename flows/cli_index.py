@@ -74,12 +74,14 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Measure recall against latency on a snapshot's own bytes, and choose the cheapest search that is good enough."""
+    from flows.progress import LookBar
     from flows.show_index import show_tuned
     from flows.tune import WhatToTune, tune_snapshot
 
     chosen = make_config(config, 0, None)
     what = WhatToTune(partition, space, snapshot, recall, latency_ms)
-    found = tune_snapshot(lake, what, chosen.indexing, publish=publish)
+    with LookBar("indices") as bar:
+        found = tune_snapshot(lake, what, chosen.indexing, bar.look, publish=publish)
     give(as_json, found.as_dict(), lambda: show_tuned(found))
     if not all(index.tuned.met for index in found.indexes):
         raise typer.Exit(EXIT_FAILED)

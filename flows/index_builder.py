@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from flows.assembly import build_segments
-from flows.changes import compare
+from flows.changes import Foreseen, compare
 from flows.segment_store import file_ref
 from infra.spill import Wanted, live_keys, spilled
 from schemas.errors import GateError
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from schemas.manifest import FileRef, GateCheck, IndexManifest, SegmentRef
     from schemas.partition import Partition
     from schemas.space import SpaceContract
+    from stages.index.increment import Increment
     from stages.index.plan import IndexPlan, Need
     from stages.index.truth import Queries
     from stages.index.tune import Tuned
@@ -118,7 +119,9 @@ class IndexBuilder:
         column: InputColumn = "text_hash" if self._space.input == "text" else "pixels_hash"
         self._wanted = Wanted(self._partition, self._space.key, column)
         self._questions = questions
-        self._base = base if base is not None and self._goes_on(base) else None
+        self._why_anew = self._why_not_go_on(base) if base is not None else ""
+        self._published = base is not None
+        self._base = None if self._why_anew else base
         self._budget_bytes = serve_budget_bytes
 
     def build(self) -> IndexManifest | None:
@@ -132,26 +135,50 @@ class IndexBuilder:
         change = compare(self._view, self._shop.store, self._wanted, self._base)
         if change.is_nothing:
             return self._base
-        if self._can_grow(self._base, len(change.matched.live)):
+        if not self._why_not_grow(self._base, len(change.matched.live)):
             grown = self._grown(self._base, change)
             if grown is not None:
                 return grown
         return self._built(change.matched.live)
 
-    def _goes_on(self, base: IndexManifest) -> bool:
-        """Whether the published index was built as it would be now, and is whole."""
-        whole = all(self._shop.store.is_whole(segment) for segment in base.segments)
-        return whole and base.built_with == self._shop.built_with
+    def foresee(self) -> Foreseen:
+        """What `build` will start from; reads rows and no vector."""
+        if self._base is None:
+            return Foreseen("anew" if self._published else "new", self._why_anew)
+        change = compare(self._view, self._shop.store, self._wanted, self._base)
+        if change.is_nothing:
+            return Foreseen("stays", kept_segments=len(self._base.segments))
+        new, gone = len(change.matched.fresh), len(change.gone())
+        why = self._why_not_grow(self._base, len(change.matched.live))
+        if why:
+            return Foreseen("anew", why, new, gone)
+        increment = self._increment(change)
+        return Foreseen("grows", "", new, gone, len(increment.kept), len(increment.moved))
 
-    def _can_grow(self, base: IndexManifest, rows: int) -> bool:
-        """Whether to add to what there is: not where all of it is small, nor far from what it was trained on."""
+    def _why_not_go_on(self, base: IndexManifest) -> str:
+        """Empty if the published index is whole and was built as it would be now."""
+        if not all(self._shop.store.is_whole(segment) for segment in base.segments):
+            return "a file of the published one is missing"
+        if base.built_with != self._shop.built_with:
+            return "the published one was built by another configuration or version"
+        return ""
+
+    def _why_not_grow(self, base: IndexManifest, rows: int) -> str:
+        """Empty where new rows are added to what there is: it is not all small, and near what it was trained on."""
         if rows < self._config.merge_floor_rows:
-            return False
+            return f"{rows} rows are one small segment (indexing.merge_floor_rows)"
         trained_on = base.training.rows if base.training else None
         if trained_on is None:  # exact search: the plan depends on nothing but the number of rows
-            return plans(self._need(rows), self._config)[0].family == base.family
+            wanted = plans(self._need(rows), self._config)[0].family
+            return "" if wanted == base.family else f"{base.family} does not suit {rows} rows"
         growth = self._config.retrain_growth
-        return trained_on / growth <= rows <= trained_on * growth
+        if trained_on / growth <= rows <= trained_on * growth:
+            return ""
+        return f"it was trained for {trained_on} rows (indexing.retrain_growth)"
+
+    def _increment(self, change: Change) -> Increment:
+        new_rows = len(change.matched.fresh)
+        return plan_increment(change.standing, new_rows, self._config, expunge=self._shop.expunge)
 
     # --- built anew ---
 
@@ -236,9 +263,7 @@ class IndexBuilder:
         if truth is None:
             return None
         kind = self._kind(base.family, base.parameters)
-        increment = plan_increment(
-            change.standing, len(change.matched.fresh), self._config, expunge=self._shop.expunge
-        )
+        increment = self._increment(change)
         kept = [self._with_tombstones(base.segments[i], change.live[i]) for i in increment.kept]
         keys = change.to_build(increment.moved)
         need = self._need(len(keys))

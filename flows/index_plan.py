@@ -1,4 +1,4 @@
-"""What `gristmill index` would build, from the numbers of rows alone: no vector is read, nothing is written."""
+"""What `gristmill index` would build, and what of published indices stays: no vector is read, nothing written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
+from flows.build import Before, SnapshotBuilder, serve_budgets
+from flows.changes import Foreseen
 from schemas.errors import ConfigError
-from stages.index.plan import need_of, plans, shared_budget
+from schemas.partition import Partition
+from stages.index.plan import need_of, plans
 
 if TYPE_CHECKING:
     from schemas.config import Config
+    from schemas.engine import Session
     from schemas.space import SpaceContract
     from stages.index.plan import IndexPlan
 
@@ -25,6 +29,7 @@ class PlannedIndex:
         rows: Live vectors.
         dim: Of a vector.
         plans: Best first; the first is built, the others where it does not reach recall or latency.
+        foreseen: What of the published index stays; the plans are for what is built anew.
         error: Why there is no plan; empty if there is one.
     """
 
@@ -33,6 +38,7 @@ class PlannedIndex:
     rows: int
     dim: int
     plans: tuple[IndexPlan, ...]
+    foreseen: Foreseen
     error: str = ""
 
 
@@ -62,31 +68,34 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     """
     lake = wiring.open_lake(lake_url)
     spaces = {space.key: space for space in wiring.contracts(config)}
-    counted = sorted(lake.counts()["vectors"].items())
-    rows_of = {label: rows for label, rows in counted if rows and _key_of(label) in spaces}
-    sizes = {label: 4 * spaces[_key_of(label)].dim * rows for label, rows in rows_of.items()}
-    small_bytes = 4 * config.indexing.flat_rows * max(space.dim for space in spaces.values())
-    budgets = shared_budget(config.indexing.serve_memory_bytes, sizes, small_bytes)
-    planned = tuple(
-        _planned(label, spaces[_key_of(label)], rows, budgets[label], config)
-        for label, rows in rows_of.items()
+    vectors = lake.counts()["vectors"]
+    budgets = serve_budgets(vectors, list(spaces.values()), config.indexing)
+    workers = wiring.workers(config)
+    before = Before.of(lake.blobs)
+    builder = SnapshotBuilder(
+        lake, _no_session, list(spaces.values()), config.indexing, workers, before
     )
-    return PlannedLake(lake.url, config.indexing.serve_memory_bytes, planned)
+    planned = []
+    for label in sorted(budgets):
+        name, _, key = label.partition(" @ ")
+        space, rows = spaces[key], vectors[label]
+        found, error = _plans(space, rows, budgets[label], config)
+        place = (Partition.parse(name), space)
+        foreseen = Foreseen("anew", error) if error else builder.foresee(*place)
+        planned.append(PlannedIndex(name, space.name, rows, space.dim, found, foreseen, error))
+    return PlannedLake(lake.url, config.indexing.serve_memory_bytes, tuple(planned))
 
 
-def _planned(
-    label: str, space: SpaceContract, rows: int, budget_bytes: int, config: Config
-) -> PlannedIndex:
+def _no_session() -> Session:
+    raise AssertionError("looking ahead needs no workers")
+
+
+def _plans(
+    space: SpaceContract, rows: int, budget_bytes: int, config: Config
+) -> tuple[tuple[IndexPlan, ...], str]:
+    """Best first, and why there are none."""
     need = need_of(space, rows, config.indexing, wiring.workers(config), budget_bytes)
-    found: tuple[IndexPlan, ...] = ()
-    error = ""
     try:
-        found = plans(need, config.indexing)
+        return plans(need, config.indexing), ""
     except ConfigError as failed:
-        error = str(failed)
-    return PlannedIndex(label.partition(" @ ")[0], space.name, rows, space.dim, found, error)
-
-
-def _key_of(label: str) -> str:
-    """The space's in ``partition @ key``, as the lake counts."""
-    return label.partition(" @ ")[2]
+        return (), str(failed)

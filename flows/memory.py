@@ -1,4 +1,4 @@
-"""Peak memory of a process tree, sampled while it works."""
+"""Peak memory and processor time of a process tree, sampled while it works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTERVAL_S: Final = 1.0
 
 
 @dataclass(slots=True)
-class Peak:
+class Used:
     """The highest seen, each at its own moment.
 
     Attributes:
@@ -24,14 +24,16 @@ class Peak:
             resident sizes are summed.
         largest_bytes: Resident size of the largest single process, all it shares included.
         largest_name: That process.
+        cpu_s: Processor seconds of every process that was seen, less what each used after its last sample.
     """
 
     tree_bytes: int = 0
     largest_bytes: int = 0
     largest_name: str = ""
+    cpu_s: float = 0.0
 
 
-class MemoryWatch:
+class TreeWatch:
     """Samples a process tree while inside; what rises and falls between two samples is missed.
 
     Args:
@@ -40,11 +42,12 @@ class MemoryWatch:
     """
 
     def __init__(self, pid: int | None = None, interval_s: float = _INTERVAL_S) -> None:
-        self.peak = Peak()
+        self.used = Used()
         self._top = psutil.Process(pid)
         self._interval_s = interval_s
+        self._cpu_s: dict[tuple[int, float], float] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="tree-watch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,9 +77,12 @@ class MemoryWatch:
         for process in tree:
             try:
                 memory, name = process.memory_full_info(), process.name()
+                times, born = process.cpu_times(), process.create_time()
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue  # it ended between the listing and the look
+            self._cpu_s[process.pid, born] = times.user + times.system
             tree_bytes += int(getattr(memory, "pss", 0) or memory.rss)
-            if memory.rss > self.peak.largest_bytes:
-                self.peak.largest_bytes, self.peak.largest_name = memory.rss, name
-        self.peak.tree_bytes = max(self.peak.tree_bytes, tree_bytes)
+            if memory.rss > self.used.largest_bytes:
+                self.used.largest_bytes, self.used.largest_name = memory.rss, name
+        self.used.tree_bytes = max(self.used.tree_bytes, tree_bytes)
+        self.used.cpu_s = sum(self._cpu_s.values())

@@ -31,14 +31,18 @@ class _RateColumn(ProgressColumn):
 
 
 class LookBar:
-    """How far a look at every file of a lake is; a bar on a terminal, nothing elsewhere. On stderr."""
+    """How far a command is that looks at all there is; a bar on a terminal, nothing elsewhere. On stderr.
 
-    def __init__(self) -> None:
+    Args:
+        unit: What is counted.
+    """
+
+    def __init__(self, unit: str = "files") -> None:
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description:<30}"),
             BarColumn(bar_width=30),
-            TextColumn("{task.completed:>7.0f}/{task.total:<7.0f} files"),
+            TextColumn(f"{{task.completed:>7.0f}}/{{task.total:<7.0f}} {unit}"),
             TimeRemainingColumn(compact=True),
             console=self._console,
             disable=not self._console.is_terminal,
@@ -59,7 +63,7 @@ class LookBar:
         self._bar.stop()
 
     def look(self, what: str, done: int, total: int) -> None:
-        """So many files of this were looked at."""
+        """So much of this was looked at."""
         self._bar.update(self._task, description=what, completed=done, total=total)
 
     def note(self, text: str) -> None:

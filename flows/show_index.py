@@ -14,6 +14,7 @@ from stages.index.explain import milliseconds, size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flows.changes import Foreseen
     from flows.index_plan import PlannedIndex, PlannedLake
     from flows.tune import TunedIndex, TunedSnapshot
     from stages.index.sizes import IndexPlan
@@ -31,13 +32,14 @@ def show_plans(planned: PlannedLake) -> None:
             f"{planned.lake} has no vectors yet: gristmill ingest SRC --lake {planned.lake}",
         )
         return
-    right = {"rows", "segments", "served", "disk", "to build", "a query"}
+    right = {"rows", "changes", "segments", "served", "disk", "to build", "a query"}
     table = _table(
         f"Plan for {planned.lake}",
         [
             "partition",
             "space",
             "rows",
+            "changes",
             "index",
             "segments",
             "served",
@@ -48,20 +50,25 @@ def show_plans(planned: PlannedLake) -> None:
         right,
     )
     for index in planned.indexes:
-        table.add_row(index.partition, index.space, f"{index.rows:,}", *_cells(index))
+        table.add_row(
+            index.partition, index.space, f"{index.rows:,}", _change(index.foreseen), *_cells(index)
+        )
     console.print(table)
     served = sum(index.plans[0].serve_bytes for index in planned.indexes if index.plans)
     of = f" of {size(planned.serve_memory_bytes)}" if planned.serve_memory_bytes else ""
     _say(console, f"{size(served)}{of} of memory to serve all of it; nothing was built")
-    exact = [index for index in planned.indexes if index.plans and index.plans[0].family == "flat"]
     for index in planned.indexes:
+        _show_foreseen(console, index)
+    built = [index for index in planned.indexes if index.foreseen.start in ("new", "anew")]
+    exact = [index for index in built if index.plans and index.plans[0].family == "flat"]
+    for index in built:
         if index not in exact:
             _show_reason(console, index)
     if exact:
         console.print()
         _say(
             console,
-            f"{len(exact)} of them are searched exactly: so few rows that it is fast enough",
+            f"{len(exact)} of those to build are searched exactly: so few rows that it is fast enough",
         )
 
 
@@ -87,6 +94,26 @@ def show_tuned(found: TunedSnapshot) -> None:
 def parameters_told(family: str, parameters: Mapping[str, int]) -> str:
     """``ivf_sq8 nlist=2048``."""
     return " ".join([family, *(f"{name}={value}" for name, value in sorted(parameters.items()))])
+
+
+def _change(foreseen: Foreseen) -> str:
+    if foreseen.start == "grows":
+        return f"+{foreseen.new_rows:,} -{foreseen.gone_rows:,}"
+    return foreseen.start
+
+
+def _show_foreseen(console: Console, index: PlannedIndex) -> None:
+    """Why an index is built anew, or what becomes of its segments; nothing of one that is new or stays."""
+    seen, place = index.foreseen, f"{index.partition} in {index.space}"
+    if seen.start == "anew" and index.plans:
+        _say(console, f"{place} is built anew: {seen.why}")
+    elif seen.start == "grows":
+        merged = f", {seen.moved_segments} are merged" if seen.moved_segments else ""
+        _say(
+            console,
+            f"{place} grows: {seen.new_rows:,} new rows, {seen.gone_rows:,} gone;"
+            f" {seen.kept_segments} segments stay{merged}. If recall or lists have drifted, it is built anew",
+        )
 
 
 def _cells(index: PlannedIndex) -> list[str]:

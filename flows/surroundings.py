@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
-from flows.memory import MemoryWatch
+from flows.memory import TreeWatch
 from flows.prefect_settings import prefect_home, prefect_settings
 from flows.progress import ProgressWatcher
 from flows.space import SpaceWatch
@@ -94,7 +94,7 @@ def in_surroundings(
             wait_s=config.runs.wait_s,
             on_wait=lambda holder: watcher.note(f"waiting for {holder} to let go of {lake.url}"),
         ),
-        MemoryWatch() as memory,
+        TreeWatch() as memory,
     ):
         around = Surroundings(lake, config, watcher, run_id)
         succeeded = False
@@ -105,7 +105,7 @@ def in_surroundings(
         finally:
             around.close()
             around.balance.seconds = time.monotonic() - started_s
-            around.balance.peak_memory_bytes = memory.peak.tree_bytes
+            around.balance.peak_memory_bytes = memory.used.tree_bytes
             _record(around, command, started, succeeded)
     return result, around
 

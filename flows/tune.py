@@ -17,6 +17,7 @@ from schemas.manifest import Manifest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from infra.lake.inspect import Progress
     from schemas.blobs import BlobStore
     from schemas.config import Indexing
     from schemas.manifest import GateCheck, IndexManifest
@@ -104,7 +105,7 @@ class TunedSnapshot:
 
 
 def tune_snapshot(
-    lake_url: str, what: WhatToTune, config: Indexing, *, publish: bool = False
+    lake_url: str, what: WhatToTune, config: Indexing, progress: Progress, *, publish: bool = False
 ) -> TunedSnapshot:
     """Measure the curve of published indices; with `publish` make the choice found here the published one.
 
@@ -114,6 +115,7 @@ def tune_snapshot(
         lake_url: The lake.
         what: Which, and what they are to reach.
         config: Targets that the snapshot does not name.
+        progress: Told which index comes next, how many are done, and of how many.
         publish: Whether to publish; nothing is where no other choice is better.
 
     Raises:
@@ -126,7 +128,9 @@ def tune_snapshot(
     manifest = snapshot.manifest
     names = {space.key: space.name for space in manifest.spaces}
     found = []
-    for entry in chosen_entries(manifest, what):
+    entries = chosen_entries(manifest, what)
+    for done, entry in enumerate(entries):
+        progress(entry.partition, done, len(entries))
         wanted = _wanted(entry, what, config)
         targets = config.model_copy(update={"recall_at_10": wanted[0], "latency_ms": wanted[1]})
         tuned = _tune_entry(snapshot, blobs, entry, targets)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from flows.changes import Foreseen
 from flows.index_plan import PlannedIndex, PlannedLake
 from flows.show_index import bar, show_plans, show_tuned
 from flows.tune import TunedIndex, TunedSnapshot
@@ -21,14 +24,16 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planned(rows: int, budget_bytes: int = 0) -> PlannedIndex:
     need = Need(rows, 384, serve_budget_bytes=budget_bytes, build_budget_bytes=4 << 30, workers=2)
-    return PlannedIndex("text/paragraph", "minilm", rows, 384, plans(need, Indexing()))
+    return PlannedIndex(
+        "text/paragraph", "minilm", rows, 384, plans(need, Indexing()), Foreseen("new")
+    )
 
 
 def test_a_plan_shows_what_is_built_why_and_what_comes_next(capsys: pytest.CaptureFixture[str]):
     show_plans(PlannedLake("lake", 500 * MIB, (planned(1_000_000, 500 * MIB),)))
     shown = capsys.readouterr().out
 
-    assert "1,000,000  ivf_sq8 nlist=2048" in shown
+    assert "1,000,000  new      ivf_sq8 nlist=2048" in shown
     assert "379 MiB of 500 MiB of memory to serve all of it; nothing was built" in shown
     assert "Why: from 200,000 rows on" in shown
     assert "Not ivf_flat: 1.44 GiB while served, more than the 500 MiB there are." in shown
@@ -39,18 +44,41 @@ def test_small_indices_are_told_in_one_line(capsys: pytest.CaptureFixture[str]):
     show_plans(PlannedLake("lake", 0, (planned(10), planned(20))))
     shown = capsys.readouterr().out
 
-    assert "2 of them are searched exactly" in shown
+    assert "2 of those to build are searched exactly" in shown
     assert "Not " not in shown
 
 
 def test_what_does_not_fit_is_told(capsys: pytest.CaptureFixture[str]):
-    lake = PlannedLake("lake", 9, (PlannedIndex("a/b", "minilm", 5, 384, (), "it does [not] fit"),))
+    why = "it does [not] fit"
+    not_planned = PlannedIndex("a/b", "minilm", 5, 384, (), Foreseen("anew", why), why)
+    lake = PlannedLake("lake", 9, (not_planned,))
     show_plans(lake)
     shown = capsys.readouterr().out
 
     assert not lake.holds
     assert "none fits" in shown
     assert "it does [not] fit" in shown
+
+
+def test_what_becomes_of_published_indices_is_told(capsys: pytest.CaptureFixture[str]):
+    stays, grows, anew = (
+        replace(planned(rows), partition=f"text/{seen.start}", foreseen=seen)
+        for rows, seen in [
+            (300_000, Foreseen("stays", kept_segments=3)),
+            (300_001, Foreseen("grows", "", 1_204, 30, 2, 1)),
+            (300_002, Foreseen("anew", "it was trained for 90 rows", 299_912, 0)),
+        ]
+    )
+    show_plans(PlannedLake("lake", 0, (stays, grows, anew)))
+    shown = capsys.readouterr().out
+
+    assert "+1,204 -30" in shown
+    assert (
+        "text/grows in minilm grows: 1,204 new rows, 30 gone; 2 segments stay, 1 are merged."
+        in shown
+    )
+    assert "text/anew in minilm is built anew: it was trained for 90 rows" in shown
+    assert shown.count("Why: ") == 1  # of what is built
 
 
 def test_an_empty_lake_says_what_to_do(capsys: pytest.CaptureFixture[str]):

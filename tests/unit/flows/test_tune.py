@@ -146,9 +146,13 @@ def test_targets_are_those_it_was_published_with_unless_others_are_asked_for(
 
     monkeypatch.setattr(flow, "_tune_entry", tune_entry)
     monkeypatch.setattr(flow, "open_snapshot", lambda *_: _Opened(before))
-    found = flow.tune_snapshot(str(tmp_path), what, Indexing(recall_at_10=0.7))
+    told: list[tuple[str, int, int]] = []
+    found = flow.tune_snapshot(
+        str(tmp_path), what, Indexing(recall_at_10=0.7), lambda *seen: told.append(seen)
+    )
 
     assert asked == [wanted]
+    assert told == [("text/paragraph", 0, 1)]
     assert found.indexes[0].wanted == wanted
     assert not found.published
     assert json.loads(json.dumps(found.as_dict()))["indexes"][0]["chosen"]["search"] == {
