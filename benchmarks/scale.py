@@ -100,15 +100,15 @@ def billion(points: Sequence[dict[str, Any]], cores: int) -> dict[str, float]:
     """What 10**9 vectors would take, by the slopes.
 
     Reading, training, encoding and validating are taken as linear in rows; finding the nearest of `nlist` lists is not,
-    if the plan lets them grow with the root of the rows: ``root_core_hours`` counts all of the time as if it were that,
-    which is the worst case; what is true lies between.
+    if the plan lets them grow with the root of the rows: a vector is compared with groups of lists, as many as the
+    root of them. ``most_core_hours`` counts all of the time as if it were that, which is the worst case.
     """
     core_s = line(points, "build_s")[1] * cores
     largest = points[-1]["rows"]
     served = line(points, "served_bytes")[1] * _BILLION
     return {
         "core_hours": core_s * _BILLION / 3600,
-        "root_core_hours": core_s * _BILLION / 3600 * math.sqrt(_BILLION / largest),
+        "most_core_hours": core_s * _BILLION / 3600 * (_BILLION / largest) ** 0.25,
         "served_gb": served / _GB,
         "disk_gb": line(points, "disk_bytes")[1] * _BILLION / _GB,
         "lake_gb": line(points, "lake_bytes")[1] * _BILLION / _GB,
@@ -143,7 +143,7 @@ def text(points: Sequence[dict[str, Any]], start_s: float, cores: int) -> str:
 def _conclusions(points: Sequence[dict[str, Any]], start_s: float, cores: int) -> list[str]:
     ratio, need = flatness(points, start_s), billion(points, cores)
     hours = need["core_hours"] / (_CORES * need["machines"])
-    worst = need["root_core_hours"] / (_CORES * need["machines"])
+    worst = need["most_core_hours"] / (_CORES * need["machines"])
     flat = "within" if abs(ratio - 1) <= _FLAT else "NOT within"
     return [
         f"Measured on {cores} cores. The command alone (Ray, models, a lake of {_START_ROWS:,} rows) takes"
@@ -156,8 +156,8 @@ def _conclusions(points: Sequence[dict[str, Any]], start_s: float, cores: int) -
         f" {need['disk_gb'] / 1000:.2f} GB of snapshot and {need['lake_gb'] / 1000:.2f} GB of tables.",
         "",
         f"A billion, by these slopes: {need['core_hours']:,.0f} core hours if every part stays linear,"
-        f" {need['root_core_hours']:,.0f} if all of it were the search for the nearest list, whose number grows with"
-        f" the root of the rows. It is served from {need['served_gb']:,.0f} GB of memory: {need['machines']:.0f}"
+        f" {need['most_core_hours']:,.0f} if all of it were the search for the nearest list, which grows with the"
+        f" fourth root of the rows. It is served from {need['served_gb']:,.0f} GB of memory: {need['machines']:.0f}"
         f" machines of {_MEMORY_GB} GB, a quarter of each left free. If the same machines, of {_CORES} cores, build"
         f" it, that is {hours:,.1f} to {worst:,.1f} hours. The snapshot takes {need['disk_gb']:,.0f} GB of disk, the"
         f" tables {need['lake_gb']:,.0f} GB.",

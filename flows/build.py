@@ -8,9 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-
 from flows.index_builder import IndexBuilder, Workshop
 from flows.manifests import (
     known_manifests,
@@ -19,16 +16,13 @@ from flows.manifests import (
     trusted_manifest,
 )
 from flows.pools import EMBED, INDEX, Pool
+from flows.questions import Questions
 from flows.segment_store import SegmentStore
 from schemas.errors import GateError, LakeError
 from schemas.ids import canonical_json, digest
-from schemas.tables import SNAPSHOT_SOURCES
 from stages.index.build import SEGMENT_FORMAT
 from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
 from stages.index.plan import shared_budget
-from stages.index.truth import ASKED, GENERAL, Queries
-from stages.messages import EmbedRequest
-from stages.route.background import BACKGROUND
 from stages.route.evaluate import read_questions
 
 if TYPE_CHECKING:
@@ -97,9 +91,8 @@ class SnapshotBuilder:
         self._config = config
         self._base = {(e.partition, e.space): e for e in before.indexes}
         self._store = SegmentStore(lake.blobs, before.known)
-        self._embed = Pool(session, EMBED)
         asked = read_questions(Path(config.queries)) if config.queries else []
-        self._asked = list(dict.fromkeys(asked))  # each once
+        self._questions = Questions(Pool(session, EMBED), list(dict.fromkeys(asked)))  # each once
         self._shop = Workshop(
             self._store,
             Pool(session, INDEX),
@@ -108,7 +101,6 @@ class SnapshotBuilder:
             self._built_with(),
             expunge=before.expunge,
         )
-        self._questions: dict[str, Queries] = {}
 
     def build_index(self, partition: Partition, space: SpaceContract) -> IndexManifest | None:
         """One partition in one space; None when it has no vectors there.
@@ -128,7 +120,7 @@ class SnapshotBuilder:
             self._shop,
             self._view,
             (partition, space),
-            questions=lambda: self._questions_in(space),
+            questions=self._questions,
             base=self._base.get((str(partition), space.key)),
             serve_budget_bytes=self._budgets.get(f"{partition} @ {space.key}", 0),
         )
@@ -142,7 +134,7 @@ class SnapshotBuilder:
             Origin(run_id, datetime.now(UTC).isoformat(timespec="seconds"), self._view.versions()),
             [space for space in self._spaces if space.key in used],
             indexes,
-            self._store.put_file(sources_bytes(self._live_sources()), "arrow"),
+            self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
             {},
         )
         self._write_manifest(manifest)
@@ -155,27 +147,14 @@ class SnapshotBuilder:
 
     @cached_property
     def _budgets(self) -> dict[str, int]:
-        return serve_budgets(self._view.counts()["vectors"], self._spaces, self._config)
+        if not self._config.serve_memory_bytes:
+            return {}
+        return serve_budgets(self._view.vector_counts(), self._spaces, self._config)
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""
         config = canonical_json(self._config.model_dump())
-        return digest("index", SEGMENT_FORMAT, config, *BACKGROUND, *self._asked)
-
-    def _questions_in(self, space: SpaceContract) -> Queries:
-        """Questions in words as questions in this space, embedded once."""
-        if space.key not in self._questions:
-            texts = [*BACKGROUND, *self._asked]
-            for number, text in enumerate(texts):
-                request = EmbedRequest(space.key, text, query=True)
-                key = f"question {number:06} in {space.key}"
-                self._embed.submit(key, request, group=f"questions {space.key}")
-            self._embed.flush()
-            vectors = {key: vector for key, vector, _ in self._embed.replies()}
-            kinds = [GENERAL] * len(BACKGROUND) + [ASKED] * len(self._asked)
-            stacked = np.stack([vectors[key] for key in sorted(vectors)])
-            self._questions[space.key] = Queries(stacked, tuple(kinds), ("",) * len(texts))
-        return self._questions[space.key]
+        return digest("index", SEGMENT_FORMAT, config, *self._questions.texts)
 
     def _write_manifest(self, manifest: Manifest) -> None:
         """One that is there stays, if it is what its name says."""
@@ -183,14 +162,6 @@ class SnapshotBuilder:
             trusted_manifest(self._blobs, manifest.snapshot_id)
         except LakeError:
             self._blobs.put(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
-
-    def _live_sources(self) -> pa.Table:
-        rows = [
-            {"source_id": k.source_id, "path": k.path, "uri": k.uri, "title": k.title}
-            for k in self._view.state().paths.values()
-            if k.has_content
-        ]
-        return pa.Table.from_pylist(rows, SNAPSHOT_SOURCES)
 
 
 def serve_budgets(

@@ -45,11 +45,12 @@ from stages.route.calibrate import calibrate
 from stages.route.prototypes import TRAIN_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from flows.assembly import NewSegment
     from flows.changes import Change
     from flows.pools import Pool
+    from flows.questions import Questions
     from flows.segment_store import SegmentStore
     from infra.lake.live_keys import LiveKeys
     from infra.lake.read import InputColumn, LakeView
@@ -97,7 +98,7 @@ class IndexBuilder:
         shop: What every index is built with.
         view: Of the lake.
         place: Which partition, in which space.
-        questions: Gives those in words, embedded as queries into the space.
+        questions: Those in words.
         base: The published index; None where there is none to go on from.
         serve_budget_bytes: What it may take while it is served; 0 for no limit.
     """
@@ -108,7 +109,7 @@ class IndexBuilder:
         view: LakeView,
         place: tuple[Partition, SpaceContract],
         *,
-        questions: Callable[[], Queries],
+        questions: Questions,
         base: IndexManifest | None,
         serve_budget_bytes: int,
     ) -> None:
@@ -188,10 +189,12 @@ class IndexBuilder:
             return None
         misses: list[tuple[str, Tuned]] = []
         candidates = plans(self._need(len(keys)), self._config)
+        self._questions.start(self._space)
         with spilled(self._view, self._wanted, keys, candidates[0].shards) as spill:
+            always = self._questions.of(self._space)
             if not spill.rows:
                 return None
-            queries = self._queries(spill)
+            queries = self._queries(spill, always)
             prototypes = self._prototypes(spill)
             for plan in candidates:
                 kind = self._kind(plan.family, plan.parameters)
@@ -215,12 +218,12 @@ class IndexBuilder:
         need = need_of(self._space, rows, self._config, self._shop.workers)
         return replace(need, serve_budget_bytes=self._budget_bytes)
 
-    def _queries(self, spill: Spill) -> Queries:
+    def _queries(self, spill: Spill, always: Queries) -> Queries:
         """Held-out rows turned a little, questions about them, and the questions that are always asked."""
         keys = spill.keys
         picked = keys.last_by_tail(self._config.recall_queries)
         unit_ids = keys.take(picked).strings().to_pylist()
-        rows, always = spill.vectors_at(picked), self._questions()
+        rows = spill.vectors_at(picked)
         general = always.pick(np.flatnonzero(always.of_kind(GENERAL)))
         normalised = self._space.normalised
         if self._space.input == "text":
@@ -353,7 +356,7 @@ class IndexBuilder:
         paths = self._shop.store.paths
         parts = [SegmentToCheck(ref, paths(ref), is_new=False) for ref in kept]
         parts += [SegmentToCheck(part.ref, paths(part.ref), is_new=True) for part in new]
-        request = ValidateRequest(kind, tuple(parts), truth, rows, self._config)
+        request = ValidateRequest(kind, tuple(parts), truth, rows, self._config, self._shop.workers)
         arrays = [part.originals for part in new]
         _, validation, _ = self._shop.pool.ask(f"validate {kind.place}", request, arrays)
         found: Validation = validation

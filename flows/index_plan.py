@@ -68,7 +68,7 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     """
     lake = wiring.open_lake(lake_url)
     spaces = {space.key: space for space in wiring.contracts(config)}
-    vectors = lake.counts()["vectors"]
+    vectors = lake.view().vector_counts()
     budgets = serve_budgets(vectors, list(spaces.values()), config.indexing)
     workers = wiring.workers(config)
     before = Before.of(lake.blobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -251,4 +252,4 @@ def _tune_entry(
     )
     segments = snapshot.segments(entry.parsed_partition, entry.space)
     truth = read_truth(blobs.local_path(entry.truth.key))
-    return tune_segments(kind, segments, truth, targets)
+    return tune_segments(kind, segments, truth, targets, len(os.sched_getaffinity(0)))

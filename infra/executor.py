@@ -76,6 +76,11 @@ class Grouper:
         return self._count
 
     @property
+    def calls(self) -> int:
+        """Calls that the items waiting make up, partial groups among them."""
+        return len(self._ready) + len(self._open) + len(self._suspects)
+
+    @property
     def ready(self) -> int:
         """Calls that may be dispatched at once, however long an actor has been idle."""
         return len(self._ready) + sum(group.flushed for group in self._open.values())

@@ -100,10 +100,15 @@ class RayPool:
             self._check_placement(now_s)
 
     def dispatch(self, now_s: float) -> None:
-        """Start actors that are missing and give calls to those that can take one."""
+        """Start actors that are missing and give calls to those that can take one.
+
+        No more of them than there are calls: each loads what its stage needs, which takes processors from the others.
+        """
         self._retire(now_s)
         if self.queue.pending:
-            missing = self.spec.actors - sum(not self._worn(actor) for actor in self.actors)
+            busy = sum(bool(actor.calls) for actor in self.actors)
+            wanted = min(self.spec.actors, busy + self.queue.grouper.calls)
+            missing = wanted - sum(not self._worn(actor) for actor in self.actors)
             self.actors.extend(Actor.start(self._worker, self.spec, now_s) for _ in range(missing))
         able = [a for a in self.actors if a.ready and not a.leaving_ref and not self._spent(a)]
         for actor in able:

@@ -81,6 +81,7 @@ class RaySession:
     def flush(self, stage: str) -> None:
         """Dispatch what waits in the stage's partial groups as soon as an actor is free."""
         self._pools[stage].queue.grouper.flush()
+        self._pools[stage].dispatch(time.perf_counter())  # actors load while the caller does else
 
     def poll(self, timeout_s: float) -> list[Outcome]:
         """Outcomes that are ready; waits up to `timeout_s` for the first one.

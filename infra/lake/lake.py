@@ -22,8 +22,6 @@ from schemas.errors import ConflictError, LakeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    import numpy as np
-
     from infra.lake.inspect import Progress
     from infra.lake.state import EmbeddedInputs, LakeState, SourceFacts
     from schemas.blobs import BlobStore
@@ -208,12 +206,6 @@ class Lake:
     ) -> pa.Table:
         """See :meth:`LakeView.live_units`."""
         return self.view().live_units(partition, columns)
-
-    def live_vectors(
-        self, space_key: str, partition: Partition, input_column: InputColumn
-    ) -> tuple[pa.Table, np.ndarray]:
-        """See :meth:`LakeView.live_vectors`."""
-        return self.view().live_vectors(space_key, partition, input_column)
 
     def rejects(self) -> pa.Table:
         """See :meth:`LakeView.rejects`."""

@@ -23,6 +23,7 @@ class Live:
         paths: Latest (uri, source_id, fingerprint, batch) by uri; source_id is empty for gone and rejected ones.
         sources: source_id of live sources.
         units: Latest (source_id, fingerprint, batch, seq) of kind units, live or not.
+        live_units: Those of `units` whose source is live: the one batch that holds its live units.
         spaces: (source_id, fingerprint) that hold for the latest units of their source.
     """
 
@@ -30,12 +31,8 @@ class Live:
     paths: pa.Table
     sources: pa.Array
     units: pa.Table
+    live_units: pa.Table
     spaces: pa.Table
-
-    @property
-    def live_units(self) -> pa.Table:
-        """(source_id, batch, ...): the one batch that holds the live units of each live source."""
-        return self.units.filter(pc.is_in(self.units["source_id"], value_set=self.sources))
 
 
 def digest_completions(completions: pa.Table) -> Live:
@@ -47,12 +44,13 @@ def digest_completions(completions: pa.Table) -> Live:
     # Vectors that were complete for earlier units say nothing about the units that replaced them.
     units_seq = lookup(units["source_id"], units["seq"], spaces["source_id"])
     current = pc.fill_null(pc.greater_equal(spaces["seq"], units_seq), fill_value=False)
-    live = paths.filter(pc.field("source_id") != "")
+    sources = pc.unique(paths.filter(pc.field("source_id") != "")["source_id"])
     return Live(
         batches=completions.group_by("batch").aggregate([("seq", "min")]).sort_by("batch"),
         paths=paths,
-        sources=pc.unique(live["source_id"]),
+        sources=sources,
         units=units,
+        live_units=units.filter(pc.is_in(units["source_id"], value_set=sources)),
         spaces=spaces.filter(current),
     )
 

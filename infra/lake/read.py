@@ -20,7 +20,7 @@ from infra.lake.hexkeys import HexKeys
 from infra.lake.live import Live, as_array, digest_completions, is_latest, lookup
 from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
 from infra.lake.stream import LiveUnits, stream_live
-from infra.lake.vectors import FoundVectors, VectorTable, gather
+from infra.lake.vectors import FoundVectors, VectorTable
 from schemas.errors import IntegrityError, UnreadableError
 from schemas.partition import Partition
 from schemas.tables import PARTITION_COLUMNS
@@ -151,31 +151,6 @@ class LakeView:
         once = order[ids.take(order).firsts()]
         return rows.select(wanted).take(pa.array(kept[once]))
 
-    def live_vectors(
-        self, space_key: str, partition: Partition, input_column: InputColumn
-    ) -> tuple[pa.Table, np.ndarray]:
-        """Units of a partition with their vectors in a space.
-
-        Args:
-            space_key: Which space.
-            partition: Which partition.
-            input_column: What the space embeds: the units' text or their pixels.
-
-        Returns:
-            Rows of the units table sorted by unit_id, and float32 [rows, dim]; row i of one is row i of the other.
-            Units without that input, and units without a vector that stand in `rejects`, are left out.
-            [0, 0] while the space has no table.
-
-        Raises:
-            IntegrityError: Units have neither vector nor reject; says how many.
-        """
-        units = self.live_units(partition)
-        units = units.filter(pc.field(input_column) != "")
-        vectors = self.find_vectors(space_key, partition, HexKeys.of(units[input_column]))
-        missing = units["unit_id"].filter(pa.array(~vectors.found))
-        self.require_rejected(missing, space_key, partition)
-        return units.filter(pa.array(vectors.found)), gather(vectors)
-
     def stream_units(
         self, partition: Partition, columns: list[str], input_column: InputColumn
     ) -> Iterator[pa.RecordBatch]:
@@ -267,20 +242,23 @@ class LakeView:
             ``paths`` by outcome, ``units`` by partition, ``vectors`` (units that have one) by
             ``partition @ space key``, ``rejects`` by code.
         """
-        columns = [*PARTITION_COLUMNS, "text_hash", "pixels_hash"]
-        units = self.live_units(columns=columns)
-        vectors: dict[str, int] = {}
-        for key in self.space_keys():
-            embedded = self._embeddings(key, [*PARTITION_COLUMNS, "input_hash"])
-            for name, count in _count_embedded(units, embedded).items():
-                vectors[f"{name} @ {key}"] = count
-        outcomes = [path.outcome for path in self._paths().values()]
+        units = self._hashes()
         return {
-            "paths": {name: outcomes.count(name) for name in sorted(set(outcomes))},
+            "paths": _count_values(self._path_rows()["outcome"]),
             "units": _count_partitions(units),
-            "vectors": vectors,
+            "vectors": self._count_vectors(units),
             "rejects": _count_values(self.rejects()["code"]),
         }
+
+    def vector_counts(self) -> dict[str, int]:
+        """Live units that have a vector, by ``partition @ space key``."""
+        return self._count_vectors(self._hashes())
+
+    def live_sources(self) -> pa.Table:
+        """source_id, path, uri and title of every path that shows something, sorted by uri."""
+        rows = self._path_rows()
+        shown = rows.filter(pc.field("outcome") != "rejected")
+        return shown.select(["source_id", "path", "uri", "title"])
 
     def runs(self) -> pa.Table:
         """Every recorded run, in the order they were recorded."""
@@ -301,7 +279,26 @@ class LakeView:
         """All of them, superseded ones included."""
         return self._read(paths.COMPLETIONS)
 
+    def _hashes(self) -> pa.Table:
+        """Partition and inputs of every live unit."""
+        return self.live_units(columns=[*PARTITION_COLUMNS, "text_hash", "pixels_hash"])
+
+    def _count_vectors(self, units: pa.Table) -> dict[str, int]:
+        vectors: dict[str, int] = {}
+        for key in self.space_keys():
+            embedded = self._embeddings(key, [*PARTITION_COLUMNS, "input_hash"])
+            for name, count in _count_embedded(units, embedded).items():
+                vectors[f"{name} @ {key}"] = count
+        return vectors
+
     def _paths(self) -> dict[str, KnownPath]:
+        failed = self._visible(paths.REJECTS).filter(pc.field("unit_id") == "")
+        failed = failed.filter(is_latest(failed, "uri", self.live.paths)).sort_by("code")
+        codes = dict(zip(failed["uri"].to_pylist(), failed["code"].to_pylist(), strict=True))
+        return {row["uri"]: _known_path(row, codes) for row in self._path_rows().to_pylist()}
+
+    def _path_rows(self) -> pa.Table:
+        """The latest word on every path that is there, sorted by uri."""
         live = self.live.paths
         rows = self._visible(paths.SOURCES, _PATH_COLUMNS)
         rows = rows.filter(is_latest(rows, "uri", live))
@@ -312,12 +309,8 @@ class LakeView:
                 f"{len(missing)} complete paths have no row in sources, {missing[0].as_py()} for one:"
                 " files of the table sources were lost"
             )
-        failed = self._visible(paths.REJECTS).filter(pc.field("unit_id") == "")
-        failed = failed.filter(is_latest(failed, "uri", live)).sort_by("code")
-        codes = dict(zip(failed["uri"].to_pylist(), failed["code"].to_pylist(), strict=True))
         fingerprints = lookup(live["uri"], live["fingerprint"], rows["uri"])
-        rows = rows.append_column("fingerprint", fingerprints).sort_by("uri")
-        return {row["uri"]: _known_path(row, codes) for row in rows.to_pylist()}
+        return rows.append_column("fingerprint", fingerprints).sort_by("uri")
 
     def _embeddings(self, space_key: str, columns: list[str]) -> pa.Table:
         return self._visible(paths.embeddings(space_key), columns)

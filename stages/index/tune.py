@@ -17,6 +17,7 @@ import numpy as np
 
 from schemas.manifest import CurvePoint
 from stages.index.explain import size
+from stages.index.families import one_thread, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,10 @@ RESCORE: Final = "rescore"
 RESCORE_CHOICES: Final = (1, 2, 4, 8, 16, 32, 64)
 # full.npy is mapped from disk in pages: a row of b bytes at any offset touches b + 4095 bytes of pages on average.
 PAGE_BYTES: Final = 4096
+_LATENCY_QUERIES: Final = (
+    200  # that the choice is timed with, for a 99th percentile that means something;
+)
+_CURVE_QUERIES: Final = 40  # and the rest of the curve, which is drawn
 _WARM_UP_QUERIES: Final = 10  # the first ones pay for pages that are not in memory yet
 _STEPS_BITS: Final = (
     3  # values of a knob are 8 to 15 times a power of two: at most an eighth beyond the least one
@@ -38,7 +43,7 @@ _SLOW_GAIN: Final = (
 _SLOW_FROM: Final = 16  # lists or candidates; below, recall may well stand still and rise again
 _CURVE_FROM: Final = 0.5
 _CURVE_TO: Final = 0.99
-_CURVE_COST: Final = 4.0  # times the chosen cost
+_CURVE_COST: Final = 2.0  # times the chosen cost
 
 
 class Measure(Protocol):
@@ -47,8 +52,8 @@ class Measure(Protocol):
     def recalls(self, search: Mapping[str, int]) -> dict[str, float]:
         """recall@10 by kind of query, each 0..1; none where there is nothing to find."""
 
-    def latency_ms(self, search: Mapping[str, int]) -> tuple[float, float]:
-        """Median and 99th percentile of one query."""
+    def latency_ms(self, search: Mapping[str, int], most_queries: int) -> tuple[float, float]:
+        """Median and 99th percentile of one query, over at most so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +63,25 @@ class SegmentsMeasure:
     Attributes:
         recalls_of: ``partial(measure_recalls, truth, segments, metric=metric)``, see stages/index/recall.py.
         search_one: Searches for one query, float32 [1, dim], with the given search parameters.
-        queries: float32 [n, dim], what latency is measured with.
+        queries: float32 [n, dim], what latency is measured with, on one thread.
+        threads: That recall may be measured on; it does not depend on them.
     """
 
     recalls_of: Callable[[Mapping[str, int]], dict[str, float]]
     search_one: Callable[[np.ndarray, Mapping[str, int]], object]
     queries: np.ndarray
+    threads: int = 1
 
     def recalls(self, search: Mapping[str, int]) -> dict[str, float]:
         """See :class:`Measure`."""
-        return self.recalls_of(search)
+        with threads(self.threads):
+            return self.recalls_of(search)
 
-    def latency_ms(self, search: Mapping[str, int]) -> tuple[float, float]:
+    def latency_ms(self, search: Mapping[str, int], most_queries: int) -> tuple[float, float]:
         """See :func:`measure_latency`."""
-        return measure_latency(lambda query: self.search_one(query, search), self.queries)
+        queries = self.queries[:: -(-len(self.queries) // most_queries) or 1]
+        with one_thread():
+            return measure_latency(lambda query: self.search_one(query, search), queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,9 @@ def tune(
     places = sorted(
         (p for p in grid.measured if grid.cost(p) <= limit), key=lambda p: (grid.cost(p), p)
     )
-    curve = tuple(grid.point(place) for place in places)
+    curve = tuple(
+        grid.point(place, _LATENCY_QUERIES if place == at else _CURVE_QUERIES) for place in places
+    )
     point = next(p for p in curve if p.search == grid.search(at))
     met = reached and not 0 < latency_limit_ms < point.latency_ms_p99
     why = _why(point, target, latency_limit_ms)
@@ -241,9 +253,9 @@ class _Grid:
             self.measured[place] = self.measure.recalls(self.search(place))
         return min(self.measured[place].values(), default=1.0)
 
-    def point(self, place: _Place) -> CurvePoint:
+    def point(self, place: _Place, queries: int) -> CurvePoint:
         search = self.search(place)
-        p50, p99 = self.measure.latency_ms(search)
+        p50, p99 = self.measure.latency_ms(search, queries)
         return CurvePoint(search, self.recall(place), p50, p99, self.cost(place))
 
     def position(self, value: int) -> int:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from schemas.errors import VectorError
 from stages.index.dims import keeps_full
-from stages.index.families import one_thread
 from stages.index.families.registry import family
 from stages.index.gate import (
     STORED_COSINE,
@@ -63,6 +62,7 @@ class ValidateRequest:
         truth: Queries with their exact answers.
         table_rows: Live rows of the partition that have a vector in this space.
         config: Targets and thresholds.
+        threads: To measure recall on.
     """
 
     kind: IndexKind
@@ -70,6 +70,7 @@ class ValidateRequest:
     truth: Truth
     table_rows: int
     config: Indexing
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +111,18 @@ def validate(request: ValidateRequest, originals: Sequence[np.ndarray]) -> Valid
         found = {STORED_COSINE: stored_cosine(opened[i], vectors)}
         refs[i] = replace(refs[i], health=refs[i].health | found)
     broken = sum(_broken(request.segments[i]) for i in new)
-    with one_thread():
-        tuned = tune_segments(kind, opened, request.truth, request.config)
+    tuned = tune_segments(kind, opened, request.truth, request.config, request.threads)
     candidate = Candidate(kind, opened, refs, request.table_rows, broken)
     checks = check_index(candidate, tuned.point, tuned.recalls, request.config)
     return Validation(tuned, checks, tuple(refs), imbalance(opened))
 
 
 def tune_segments(
-    kind: IndexKind, segments: Sequence[OpenSegment], truth: Truth, config: Indexing
+    kind: IndexKind,
+    segments: Sequence[OpenSegment],
+    truth: Truth,
+    config: Indexing,
+    threads: int,
 ) -> Tuned:
     """The search parameters of opened segments, see :func:`stages.index.tune.tune`."""
     chosen = family(kind.family)
@@ -126,7 +130,9 @@ def tune_segments(
     meter = RecallMeter(truth, segments, kind.metric)
     full = keeps_full(kind.family, kind.dim, kind.parameters)
     return tune(
-        SegmentsMeasure(meter.recalls, partial(_search_one, segments, kind), meter.queries),
+        SegmentsMeasure(
+            meter.recalls, partial(_search_one, segments, kind), meter.queries, threads
+        ),
         chosen.knobs(rows, kind.parameters),
         cost_function(chosen, rows, kind.dim, kind.parameters),
         config.recall_at_10,

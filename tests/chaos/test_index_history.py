@@ -24,6 +24,7 @@ from tests.chaos.driver import GROWING
 from tests.chaos.forks import Forks
 from tests.chaos.tally import tally
 from tests.integration.mill import Mill
+from tests.live_vectors import live_vectors
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
@@ -121,7 +122,7 @@ class Story:
         manifest = read_manifest(self.mill.lake.blobs, snapshot_id)
         entry = self.entry(manifest)
         self.note(entry)
-        units, vectors = self.mill.lake.live_vectors(entry.space, TEXT_PARAGRAPH, "text_hash")
+        units, vectors = live_vectors(self.mill.lake, entry.space, TEXT_PARAGRAPH, "text_hash")
         assert entry.rows == units.num_rows
         rng = np.random.default_rng(len(self.said))
         queries = vectors[rng.integers(0, len(vectors), QUERIES)]

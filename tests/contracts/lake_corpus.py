@@ -15,6 +15,7 @@ from infra.lake.invariants import check_invariants
 from schemas.ids import digest
 from schemas.partition import IMAGE_IMAGE, TEXT_PARAGRAPH, Partition
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
+from tests.live_vectors import live_vectors
 
 SPACE = "tiny-0123456789ab"
 DIM = 4
@@ -249,7 +250,7 @@ def check_equal(lake: Lake, model: Model) -> None:
         expected = model.units(partition)
         assert lake.live_units(partition)["unit_id"].to_pylist() == sorted(expected)
         lost = {unit for _, code, unit in model.rejects() if code == "bad_vector"}
-        units, vectors = lake.live_vectors(SPACE, partition, column)
+        units, vectors = live_vectors(lake, SPACE, partition, column)
         assert units["unit_id"].to_pylist() == sorted(expected.keys() - lost)
         hashes = units[column].to_pylist()
         assert hashes == [expected[unit] for unit in units["unit_id"].to_pylist()]

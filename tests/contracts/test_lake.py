@@ -31,6 +31,7 @@ from tests.contracts.lake_corpus import (
     make_batch,
     source_id,
 )
+from tests.live_vectors import live_vectors
 
 DOCS = Path(__file__).parents[2] / "docs" / "lake.md"
 
@@ -38,7 +39,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "lake.md"
 def test_an_empty_lake_reads_as_empty(lake):
     assert lake.state().paths == {}
     assert lake.live_units().schema == UNITS
-    units, vectors = lake.live_vectors(SPACE, TEXT_PARAGRAPH, "text_hash")
+    units, vectors = live_vectors(lake, SPACE, TEXT_PARAGRAPH, "text_hash")
     assert (units.num_rows, vectors.shape) == (0, (0, 0))
     assert (lake.versions(), lake.space_keys(), lake.rejects().num_rows) == ({}, [], 0)
 
@@ -129,7 +130,7 @@ def test_a_live_unit_without_vector_is_an_error(local_lake):
     vectors = batch.embeddings[SPACE]
     commit(local_lake, replace(batch, embeddings={SPACE: vectors.slice(0, 1)}))
     with pytest.raises(IntegrityError, match=r"[12] live units of .* have no vector"):
-        local_lake.live_vectors(SPACE, TEXT_PARAGRAPH, "text_hash")
+        live_vectors(local_lake, SPACE, TEXT_PARAGRAPH, "text_hash")
 
 
 def test_units_cut_anew_need_their_space_again(local_lake):

@@ -13,6 +13,7 @@ from schemas.errors import IntegrityError
 from schemas.ids import digest
 from schemas.partition import IMAGE_IMAGE, TEXT_PARAGRAPH
 from tests.contracts.lake_corpus import DIM, SPACE, Rows, commit, make_batch, source_id, vector_of
+from tests.live_vectors import live_vectors
 
 TEXT = Wanted(TEXT_PARAGRAPH, SPACE, "text_hash")
 PIXELS = Wanted(IMAGE_IMAGE, SPACE, "pixels_hash")
@@ -63,7 +64,7 @@ def test_what_is_spilled_is_what_is_live(lake, wanted):
     fill(lake)
     view = lake.view()
     rows, vectors = spilled_rows(view, wanted, live_keys(view, wanted))
-    live, expected = view.live_vectors(SPACE, wanted.partition, wanted.input_column)
+    live, expected = live_vectors(view, SPACE, wanted.partition, wanted.input_column)
     assert rows["unit_id"].equals(live["unit_id"])
     assert rows["text"].equals(live["text"])
     assert (vectors == expected).all()

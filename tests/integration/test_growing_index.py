@@ -13,11 +13,15 @@ from tests.integration.mill import Mill
 
 pytestmark = pytest.mark.slow
 
+CONFIG = GROWING.model_copy(
+    update={"indexing": GROWING.indexing.model_copy(update={"recall_queries": 5})}
+)
+
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mill, Manifest]:
     """Ten files of one paragraph each, in one segment."""
-    mill = Mill(tmp_path_factory.mktemp("growing"), GROWING)
+    mill = Mill(tmp_path_factory.mktemp("growing"), CONFIG)
     for number in range(10):
         mill.write(f"{number}.md", f"Mill number {number} grinds rye.")
     assert foreseen(mill) is None
@@ -71,7 +75,7 @@ def test_what_is_built_anew_says_why(published: tuple[Mill, Manifest]):
 
 
 def test_a_lost_file_is_noticed(tmp_path: Path):
-    mill = Mill(tmp_path, GROWING)
+    mill = Mill(tmp_path, CONFIG)
     mill.write("a.md", "A mill.")
     mill.ingest()
     (segment,) = paragraphs(mill.publish()).segments

@@ -8,6 +8,7 @@ from schemas.config import Config, Engine, Limits
 from schemas.errors import ConfigError
 from schemas.partition import TABLE_ROW, TEXT_PARAGRAPH
 from tests.integration.mill import Mill
+from tests.live_vectors import live_vectors
 
 pytestmark = pytest.mark.slow
 
@@ -64,8 +65,8 @@ def test_text_that_was_embedded_for_another_partition_is_not_embedded_again(mill
     assert again.reused == {"text/document @ minilm": 1, "text/paragraph @ minilm": 1}
     assert again.vectors == {}
     space = mill.lake.space_keys()[-1]
-    one = mill.lake.live_vectors(space, TABLE_ROW, "text_hash")[1]
-    other = mill.lake.live_vectors(space, TEXT_PARAGRAPH, "text_hash")[1]
+    one = live_vectors(mill.lake, space, TABLE_ROW, "text_hash")[1]
+    other = live_vectors(mill.lake, space, TEXT_PARAGRAPH, "text_hash")[1]
     assert one.tolist() == other.tolist()
 
 

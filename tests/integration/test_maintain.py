@@ -17,6 +17,7 @@ from schemas.partition import TEXT_PARAGRAPH
 from stages.index.snapshot import OpenSnapshot
 from stages.index.verify import verify
 from tests.integration.mill import Mill
+from tests.live_vectors import live_vectors
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +145,7 @@ SHARED = "Every mill has a wheel, and every wheel has a miller who oils it."
 
 def vectors_of(mill: Mill, text: str) -> list[bytes]:
     space = mill.lake.space_keys()[-1]
-    units, vectors = mill.lake.live_vectors(space, TEXT_PARAGRAPH, "text_hash")
+    units, vectors = live_vectors(mill.lake, space, TEXT_PARAGRAPH, "text_hash")
     return [
         v.tobytes() for u, v in zip(units["text"].to_pylist(), vectors, strict=True) if text in u
     ]

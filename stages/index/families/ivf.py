@@ -11,6 +11,7 @@ from stages.index.families import _faiss
 from stages.index.families._base import FaissFamily
 from stages.index.families._coarse import (
     coarse_bytes,
+    list_of_each,
     nearest_lists,
     scanned_quantiser,
     trained_quantiser,
@@ -132,8 +133,8 @@ class Ivf(FaissFamily):
         """The vectors, each encoded into the list of its nearest centroid."""
         index = _faiss.deserialised(trained, self.name)
         if len(vectors):  # RaBitQ refuses to add none
-            with _faiss.one_thread(), scanned_quantiser(_lists(index)):
-                index.add(vectors)
+            with _faiss.one_thread():
+                _add(index, vectors)
         return _faiss.serialised(index)
 
     def probe(self, index: Any, queries: np.ndarray, search: Mapping[str, int]) -> Probe:
@@ -256,6 +257,20 @@ def _lists(index: Any) -> Any:
     if isinstance(index, faiss.IndexPreTransform):
         return faiss.downcast_index(index.index)
     return index
+
+
+def _add(index: Any, vectors: np.ndarray) -> None:
+    faiss = _faiss.library()
+
+    ivf = _lists(index)
+    if isinstance(
+        ivf, faiss.IndexIVFFastScan
+    ):  # packs its codes in blocks, and takes no lists that others found
+        with scanned_quantiser(ivf):
+            index.add(vectors)
+        return
+    lists = list_of_each(ivf, vectors)
+    ivf.add_core(len(vectors), faiss.swig_ptr(vectors), None, faiss.swig_ptr(lists))
 
 
 def _rotation(index: Any) -> Any:

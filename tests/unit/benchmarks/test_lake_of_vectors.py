@@ -8,6 +8,7 @@ from benchmarks.vectors import Block
 from infra.lake import Lake
 from infra.lake.invariants import check_invariants
 from schemas.partition import TEXT_PARAGRAPH
+from tests.live_vectors import live_vectors
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20, unique=True))
@@ -40,7 +41,7 @@ def test_a_lake_of_vectors_is_a_whole_lake(blocks, tmp_path):
     assert whole.holds
     assert whole.waiting == []
     assert lake.counts()["paths"] == {"indexed": 16}
-    units, vectors = lake.live_vectors(space, TEXT_PARAGRAPH, "text_hash")
+    units, vectors = live_vectors(lake, space, TEXT_PARAGRAPH, "text_hash")
     rows = [row_of(name) for name in units["unit_id"].to_pylist()]
     assert sorted(rows) == list(range(80))
     assert np.array_equal(vectors, np.concatenate([b.vectors for b in blocks])[rows])

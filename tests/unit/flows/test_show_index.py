@@ -33,7 +33,7 @@ def test_a_plan_shows_what_is_built_why_and_what_comes_next(capsys: pytest.Captu
     show_plans(PlannedLake("lake", 500 * MIB, (planned(1_000_000, 500 * MIB),)))
     shown = capsys.readouterr().out
 
-    assert "1,000,000  new      ivf_sq8 nlist=2048" in shown
+    assert "1,000,000      new  ivf_sq8 nlist=2048" in shown
     assert "379 MiB of 500 MiB of memory to serve all of it; nothing was built" in shown
     assert "Why: from 200,000 rows on" in shown
     assert "Not ivf_flat: 1.44 GiB while served, more than the 500 MiB there are." in shown
