@@ -135,14 +135,14 @@ def test_a_graph_is_walked_where_that_is_cheaper_than_a_scan(name, tmp_path):
 
     for mask in (np.ones(12_000, bool), half):
         faiss.cvar.hnsw_stats.reset()
-        _, ids = chosen.search(index, queries, 10, {"ef_search": 50}, selected=bitmap(mask))
+        _, ids = chosen.search(index, queries, 10, {"ef_search": 64}, selected=bitmap(mask))
 
         assert faiss.cvar.hnsw_stats.ndis > 0
         assert mask[ids].all()
         nearest = np.argsort(-np.where(mask, queries @ vectors.T, -2), axis=1)[:, :10]
         assert np.mean([np.isin(nearest[i], ids[i]).mean() for i in range(50)]) >= 0.95
-    single = [chosen.search(index, queries[i : i + 1], 10, {"ef_search": 50}) for i in range(50)]
-    together = chosen.search(index, queries, 10, {"ef_search": 50})
+    single = [chosen.search(index, queries[i : i + 1], 10, {"ef_search": 64}) for i in range(50)]
+    together = chosen.search(index, queries, 10, {"ef_search": 64})
     np.testing.assert_array_equal(np.concatenate([ids for _, ids in single]), together[1])
 
 
