@@ -26,7 +26,7 @@ from stages.index.plan import shared_budget
 from stages.route.evaluate import read_questions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from flows.changes import Foreseen
     from infra.lake import Lake
@@ -122,7 +122,7 @@ class SnapshotBuilder:
             (partition, space),
             questions=self._questions,
             base=self._base.get((str(partition), space.key)),
-            serve_budget_bytes=self._budgets.get(f"{partition} @ {space.key}", 0),
+            serve_budget_bytes=self.budgets.get(f"{partition} @ {space.key}", 0),
         )
 
     def finish(self, run_id: str, indexes: Sequence[IndexManifest]) -> Manifest:
@@ -146,10 +146,21 @@ class SnapshotBuilder:
         return self._lake.view()
 
     @cached_property
-    def _budgets(self) -> dict[str, int]:
+    def vectors(self) -> dict[str, int]:
+        """Live vectors of each index, by ``partition @ space key``; indices without any are left out."""
+        keys = {space.key for space in self._spaces}
+        counted = self._view.vector_counts().items()
+        return {name: rows for name, rows in counted if rows and _key_of(name) in keys}
+
+    @cached_property
+    def budgets(self) -> dict[str, int]:
+        """Bytes that each index may take while it is served, by the same; empty without a limit."""
         if not self._config.serve_memory_bytes:
             return {}
-        return serve_budgets(self._view.vector_counts(), self._spaces, self._config)
+        row_bytes = {space.key: 4 * space.dim for space in self._spaces}
+        sizes = {name: rows * row_bytes[_key_of(name)] for name, rows in self.vectors.items()}
+        small_bytes = self._config.flat_rows * max(row_bytes.values())
+        return shared_budget(self._config.serve_memory_bytes, sizes, small_bytes)
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""
@@ -164,22 +175,6 @@ class SnapshotBuilder:
             self._blobs.put(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
 
 
-def serve_budgets(
-    vectors: Mapping[str, int], spaces: Sequence[SpaceContract], config: Indexing
-) -> dict[str, int]:
-    """Bytes that each index may take while it is served, 0 for no limit; by ``partition @ space key``.
-
-    Args:
-        vectors: Live ones, by the same.
-        spaces: Whose indices are built.
-        config: How much there is for all.
-    """
-    row_bytes = {space.key: 4 * space.dim for space in spaces}
-    sizes = {
-        label: rows * row_bytes[key]
-        for label, rows in vectors.items()
-        for key in [label.rpartition(" @ ")[2]]
-        if rows and key in row_bytes
-    }
-    small_bytes = config.flat_rows * max(row_bytes.values(), default=0)
-    return shared_budget(config.serve_memory_bytes, sizes, small_bytes)
+def _key_of(name: str) -> str:
+    """The space's in ``partition @ key``, as the lake counts."""
+    return name.rpartition(" @ ")[2]

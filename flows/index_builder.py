@@ -121,7 +121,6 @@ class IndexBuilder:
         self._wanted = Wanted(self._partition, self._space.key, column)
         self._questions = questions
         self._why_anew = self._why_not_go_on(base) if base is not None else ""
-        self._published = base is not None
         self._base = None if self._why_anew else base
         self._budget_bytes = serve_budget_bytes
 
@@ -145,7 +144,7 @@ class IndexBuilder:
     def foresee(self) -> Foreseen:
         """What `build` will start from; reads rows and no vector."""
         if self._base is None:
-            return Foreseen("anew" if self._published else "new", self._why_anew)
+            return Foreseen("anew" if self._why_anew else "new", self._why_anew)
         change = compare(self._view, self._shop.store, self._wanted, self._base)
         if change.is_nothing:
             return Foreseen("stays", kept_segments=len(self._base.segments))

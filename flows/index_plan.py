@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
-from flows.build import Before, SnapshotBuilder, serve_budgets
+from flows.build import Before, SnapshotBuilder
 from flows.changes import Foreseen
 from schemas.errors import ConfigError
 from schemas.partition import Partition
@@ -68,18 +68,16 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     """
     lake = wiring.open_lake(lake_url)
     spaces = {space.key: space for space in wiring.contracts(config)}
-    vectors = lake.view().vector_counts()
-    budgets = serve_budgets(vectors, list(spaces.values()), config.indexing)
     workers = wiring.workers(config)
     before = Before.of(lake.blobs)
     builder = SnapshotBuilder(
         lake, _no_session, list(spaces.values()), config.indexing, workers, before
     )
     planned = []
-    for label in sorted(budgets):
+    for label, rows in sorted(builder.vectors.items()):
         name, _, key = label.partition(" @ ")
-        space, rows = spaces[key], vectors[label]
-        found, error = _plans(space, rows, budgets[label], config)
+        space = spaces[key]
+        found, error = _plans(space, rows, builder.budgets.get(label, 0), config)
         place = (Partition.parse(name), space)
         foreseen = Foreseen("anew", error) if error else builder.foresee(*place)
         planned.append(PlannedIndex(name, space.name, rows, space.dim, found, foreseen, error))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from stages.index.families._coarse import GRAPH_LISTS
 from stages.index.families.registry import family
-from stages.index.tune import RESCORE, K, cost_function
+from stages.index.truth import K
+from stages.index.tune import RESCORE, cost_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

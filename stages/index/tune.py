@@ -18,13 +18,13 @@ import numpy as np
 from schemas.manifest import CurvePoint
 from stages.index.explain import size
 from stages.index.families import one_thread, threads
+from stages.index.truth import K
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from stages.index.families.protocol import IndexFamily, Knob
 
-K: Final = 10
 RESCORE: Final = "rescore"
 RESCORE_CHOICES: Final = (1, 2, 4, 8, 16, 32, 64)
 # full.npy is mapped from disk in pages: a row of b bytes at any offset touches b + 4095 bytes of pages on average.
