@@ -109,7 +109,7 @@ class IndexPlan:
     Attributes:
         family: Registry name of the index family.
         parameters: Its build parameters (``nlist``, ``m``, ``dims``, ``rescore_bits``).
-        shards: Segments to cut the rows into, a power of two.
+        shards: Segments to cut the rows into.
         train_rows: Vectors the quantiser is trained on; 0 if the family needs no training.
         reason: Why, for people; some lines.
         serve_bytes: Resident while it is served.
@@ -170,24 +170,22 @@ def most_train_rows(need: Need, dims: int) -> int | None:
 
 
 def shards(need: Need, segment_rows: int) -> int:
-    """Segments to build, a power of two.
+    """Segments to build.
 
-    Of about `segment_rows` rows while that makes no more than 16 of them, since every query asks each one; then as many
-    more as it takes to build two beside each other within the memory. The same whatever the family, so that vectors
-    are cut once, and however many workers there are, so that any number of them gives the same segments.
+    Of about `segment_rows` rows, a power of two of them, which workers share evenly, and no more than 16, since every
+    query asks each one. Then as many more, on the grid, as it takes to build two beside each other within the memory.
+    The same whatever the family, so that vectors are cut once, and however many workers there are, so that any number
+    of them gives the same segments.
     """
-    count = min(MANY_SEGMENTS, power_of_two(math.ceil(need.rows / segment_rows)))
-    row = (
-        4 * need.dim * 3 + 2 * need.row_bytes
-    )  # as float32: vectors, index, its bytes; rows, their bytes
+    count = min(MANY_SEGMENTS, _power_of_two(math.ceil(need.rows / segment_rows)))
+    # As float32: vectors, index, its bytes; rows, their bytes.
+    whole_bytes = need.rows * (4 * need.dim * 3 + 2 * need.row_bytes)
+    if not need.build_budget_bytes or whole_bytes <= need.build_budget_bytes:
+        return count
     held = _LEAST_WORKERS + _DRIVER_SHARDS
-    while (
-        need.build_budget_bytes
-        and min(count, held) * math.ceil(need.rows / count) * row > need.build_budget_bytes
-        and need.rows // (2 * count) >= _LEAST_SHARD_ROWS
-    ):
-        count *= 2
-    return count
+    wanted = round_up(math.ceil(held * whole_bytes / need.build_budget_bytes))
+    most = _round_down(max(1, need.rows // _LEAST_SHARD_ROWS))
+    return max(count, min(wanted, most))
 
 
 def sized(need: Need, family_name: str, parameters: dict[str, int], segment_rows: int) -> IndexPlan:
@@ -222,7 +220,7 @@ def _round_down(number: int) -> int:
     return number // step * step
 
 
-def power_of_two(number: int) -> int:
+def _power_of_two(number: int) -> int:
     """The next power of two, at least 1."""
     return 1 << max(0, number - 1).bit_length()
 

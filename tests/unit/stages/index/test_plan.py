@@ -175,6 +175,7 @@ def test_segments_shrink_until_they_build_within_the_memory():
     assert roomy.shards == 16
     assert tight.shards > roomy.shards
     assert tight.build_bytes <= 2 << 30
+    assert tight.build_bytes * 2 > 2 << 30  # and no further
 
 
 @given(st.integers(1, 10**8), st.integers(2, 1000), st.integers(1 << 28, 1 << 36))
