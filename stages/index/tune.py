@@ -341,19 +341,20 @@ def _complete_curve(grid: _Grid, at: _Place) -> None:
 
 
 def _less(grid: _Grid, place: _Place) -> _Place | None:
-    """About half of it: of the knob, or of the rescoring where there is no knob."""
+    """The power of two below, which is measured already where doubling passed it; or less rescoring without a knob."""
     row, column = place
     if grid.knob is None:
         return (row, column - 1) if column else None
-    return (grid.position(grid.values[row] // 2), column) if row else None
+    return (grid.position(1 << (grid.values[row] - 1).bit_length() - 1), column) if row else None
 
 
 def _more(grid: _Grid, place: _Place) -> _Place | None:
+    """The power of two above, or the largest value."""
     row, column = place
     if grid.knob is None:
         return (row, column + 1) if column + 1 < len(grid.rescores) else None
     last = len(grid.values) - 1
-    return (max(row + 1, grid.position(2 * grid.values[row])), column) if row < last else None
+    return (grid.position(1 << grid.values[row].bit_length()), column) if row < last else None
 
 
 def _why(point: CurvePoint, target: float, latency_limit_ms: float) -> str:

@@ -96,7 +96,7 @@ def _kmeans(sample: np.ndarray, count: int, metric: Metric) -> np.ndarray:
 
 def _moved(centroids: np.ndarray, sample: np.ndarray, metric: Metric) -> np.ndarray:
     """One round of Lloyd's: each centroid to the mean of the rows that are nearest to it, if there are any."""
-    own = _nearest(sample, centroids, 1, metric)[1][:, 0]
+    own = _list_of_each(centroids, sample, metric)
     rows, order = np.bincount(own, minlength=len(centroids)), np.argsort(own, kind="stable")
     there = np.flatnonzero(rows)
     sums = np.add.reduceat(sample[order], (np.cumsum(rows) - rows)[there], axis=0)
@@ -146,18 +146,19 @@ def _graph_effort(nprobe: int) -> int:
 
 
 def list_of_each(ivf: Any, vectors: np.ndarray) -> np.ndarray:
-    """The list that each vector goes into, int64 [n]: that of its nearest centroid, or of one that is hardly farther.
-
-    With many lists their centroids are grouped, and a vector is compared with those of its nearest groups.
-    """
+    """The list that each vector goes into, int64 [n]: of its nearest centroid, or of one that is hardly farther."""
     faiss = _faiss.library()
 
     quantiser = _flat(faiss.downcast_index(ivf.quantizer))
     metric: Metric = "inner_product" if ivf.metric_type == faiss.METRIC_INNER_PRODUCT else "l2"
-    centroids = quantiser.reconstruct_n(0, ivf.nlist)
-    if ivf.nlist < LEVELS_FROM:
+    return _list_of_each(quantiser.reconstruct_n(0, ivf.nlist), vectors, metric)
+
+
+def _list_of_each(centroids: np.ndarray, vectors: np.ndarray, metric: Metric) -> np.ndarray:
+    """With many centroids these are grouped, and a vector is compared with those of its nearest groups."""
+    if len(centroids) < LEVELS_FROM:
         return np.ascontiguousarray(_nearest(vectors, centroids, 1, metric)[1][:, 0])
-    groups = _kmeans(centroids, _groups(ivf.nlist), metric)
+    groups = _kmeans(centroids, _groups(len(centroids)), metric)
     group_of = _nearest(centroids, groups, 1, metric)[1][:, 0]
     members = [np.flatnonzero(group_of == number) for number in range(len(groups))]
     chosen = np.empty(len(vectors), dtype=np.int64)
