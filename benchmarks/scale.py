@@ -182,7 +182,7 @@ def main() -> None:
         "work", type=Path, help="folder for one lake at a time: 3.2 GB a million rows"
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000, 10_000_000])
-    parser.add_argument("--build-mb", type=int, default=4096)
+    parser.add_argument("--build-mb", type=int, default=8192)
     parser.add_argument("--serve-bytes-per-row", type=int, default=600, help="0 for no limit")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--write", action="store_true", help="put it into docs/scale.md")

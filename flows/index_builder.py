@@ -21,7 +21,7 @@ from stages.index.increment import plan_increment
 from stages.index.manifests import Described, index_manifest
 from stages.index.plan import need_of, plans
 from stages.index.routing import RoutingRequest
-from stages.index.sizes import sized
+from stages.index.sizes import shards, sized
 from stages.index.tombstones import tombstone_bytes
 from stages.index.train import TrainRequest, training_digest
 from stages.index.truth import (
@@ -269,7 +269,8 @@ class IndexBuilder:
         kept = [self._with_tombstones(base.segments[i], change.live[i]) for i in increment.kept]
         keys = change.to_build(increment.moved)
         need = self._need(len(keys))
-        plan = sized(need, base.family, dict(base.parameters), self._config.segment_rows)
+        cut = shards(need, base.family, base.parameters, self._config.segment_rows)
+        plan = sized(need, base.family, base.parameters, cut)
         with spilled(self._view, self._wanted, keys, plan.shards) as spill:
             rows = spill.rows + sum(segment.live_rows for segment in kept)
             if not spill.rows and sorted(kept, key=_digest) == sorted(base.segments, key=_digest):

@@ -13,10 +13,10 @@ from schemas.errors import ConfigError
 from stages.index.dims import keeps_full
 from stages.index.explain import milliseconds, over_budget, reason, size
 from stages.index.families.registry import family
-from stages.index.sizes import IndexPlan, Need, lists, most_train_rows, parts, sized
+from stages.index.sizes import IndexPlan, Need, lists, most_train_rows, parts, shards, sized
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from schemas.config import Indexing
     from schemas.space import SpaceContract
@@ -195,10 +195,12 @@ def _only(need: Need, name: str) -> Iterator[_Choice]:
         )
 
 
-def _sized(need: Need, choices: Iterable[_Choice], segment_rows: int) -> list[_Sized]:
+def _sized(need: Need, choices: Sequence[_Choice], segment_rows: int) -> list[_Sized]:
+    """All in as many segments as the first, so that vectors are cut once however many are tried."""
+    first = choices[0]
+    count = shards(need, first.family, _parameters(need, first), segment_rows)
     return [
-        (choice, sized(need, choice.family, _parameters(need, choice), segment_rows))
-        for choice in choices
+        (choice, sized(need, choice.family, _parameters(need, choice), count)) for choice in choices
     ]
 
 

@@ -169,33 +169,32 @@ def most_train_rows(need: Need, dims: int) -> int | None:
     return need.build_budget_bytes // (_TRAIN_COPIES * 4 * dims)
 
 
-def shards(need: Need, segment_rows: int) -> int:
+def shards(need: Need, family_name: str, parameters: Mapping[str, int], segment_rows: int) -> int:
     """Segments to build.
 
     Of about `segment_rows` rows, a power of two of them, which workers share evenly, and no more than 16, since every
-    query asks each one. Then as many more, on the grid, as it takes to build two beside each other within the memory.
-    The same whatever the family, so that vectors are cut once, and however many workers there are, so that any number
-    of them gives the same segments.
+    query asks each one. Then as many more, on the grid, as it takes to build two beside each other within the memory,
+    however many workers there are, so that any number of them gives the same segments.
     """
     count = min(MANY_SEGMENTS, _power_of_two(math.ceil(need.rows / segment_rows)))
-    # As float32: vectors, index, its bytes; rows, their bytes.
-    whole_bytes = need.rows * (4 * need.dim * 3 + 2 * need.row_bytes)
-    if not need.build_budget_bytes or whole_bytes <= need.build_budget_bytes:
-        return count
-    held = _LEAST_WORKERS + _DRIVER_SHARDS
-    wanted = round_up(math.ceil(held * whole_bytes / need.build_budget_bytes))
-    most = _round_down(max(1, need.rows // _LEAST_SHARD_ROWS))
-    return max(count, min(wanted, most))
+    plan = IndexPlan(family_name, dict(parameters), count)
+    while (
+        need.build_budget_bytes
+        and _adding_bytes(need, plan, _LEAST_WORKERS) > need.build_budget_bytes
+        and need.rows // plan.shards >= 2 * _LEAST_SHARD_ROWS
+    ):
+        plan = replace(plan, shards=round_up(plan.shards + 1))
+    return plan.shards
 
 
-def sized(need: Need, family_name: str, parameters: dict[str, int], segment_rows: int) -> IndexPlan:
-    """The plan of one family with all its numbers but the reason."""
+def sized(need: Need, family_name: str, parameters: Mapping[str, int], segments: int) -> IndexPlan:
+    """The plan of one family in so many segments, with all its numbers but the reason."""
     train_rows = 0
     if family(family_name).trains:
         wanted = TRAIN_ROWS_PER_LIST * max(parameters.get("nlist", 0), _CODEC_TRAIN_LISTS)
         most = most_train_rows(need, _dims(need, parameters)) or wanted
         train_rows = min(need.rows, wanted, most)
-    plan = IndexPlan(family_name, parameters, shards(need, segment_rows), train_rows)
+    plan = IndexPlan(family_name, dict(parameters), segments, train_rows)
     workers, build_bytes = _building(need, plan)
     scanned, query_ms = _query(need, plan)
     return replace(
@@ -254,22 +253,29 @@ def _disk_bytes(need: Need, plan: IndexPlan) -> int:
 
 
 def _building(need: Need, plan: IndexPlan) -> tuple[int, int]:
-    """(workers that fit beside each other, bytes at the most), the larger of training and adding.
-
-    Each worker holds vectors, rows, the index and the bytes of its files; what the next ones need is read meanwhile.
-    """
+    """(workers that fit beside each other, bytes at the most), the larger of training and adding."""
     dims = _dims(need, plan.parameters)
     training = _TRAIN_COPIES * (plan.train_rows * dims * 4 + _centroid_bytes(need, plan))
+    workers = min(need.workers, plan.shards)
+    while (
+        need.build_budget_bytes
+        and workers > 1
+        and _adding_bytes(need, plan, workers) > need.build_budget_bytes
+    ):
+        workers -= 1
+    return workers, max(training, _adding_bytes(need, plan, workers))
+
+
+def _adding_bytes(need: Need, plan: IndexPlan, workers: int) -> int:
+    """Of so many workers beside each other: vectors, rows, the index and the bytes of its files; and the next ones."""
+    dims = _dims(need, plan.parameters)
     shard_rows = math.ceil(need.rows / plan.shards * (_HASH_SPREAD if plan.shards > 1 else 1))
     read = 4 * need.dim + need.row_bytes
     made = (4 * dims if dims < need.dim else 0) + need.row_bytes
     made += math.ceil(2 * _code_bytes(need, plan) + full_row_bytes(need, plan.parameters))
     worker = shard_rows * (read + made) + 2 * _centroid_bytes(need, plan)
-    workers = min(need.workers, plan.shards)
     reading = min(plan.shards - 1, _DRIVER_SHARDS) * shard_rows * read
-    if need.build_budget_bytes and worker:
-        workers = max(1, min(workers, (need.build_budget_bytes - reading) // worker))
-    return workers, max(training, workers * worker + reading)
+    return min(workers, plan.shards) * worker + reading
 
 
 def _query(need: Need, plan: IndexPlan) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from schemas.errors import ConfigError
 from schemas.space import SpaceContract
 from stages.index.families.registry import FAMILIES, family
 from stages.index.plan import IndexPlan, Need, need_of, plans, shared_budget
-from stages.index.sizes import MANY_SEGMENTS, lists, sized
+from stages.index.sizes import MANY_SEGMENTS, lists, shards, sized
 
 CONFIG = Indexing()
 MIB = 1 << 20
@@ -178,14 +178,15 @@ def test_segments_shrink_until_they_build_within_the_memory():
     assert tight.build_bytes * 2 > 2 << 30  # and no further
 
 
+def cut(wanted: Need) -> IndexPlan:
+    parameters = {"nlist": 64}
+    return sized(wanted, "ivf_sq8", parameters, shards(wanted, "ivf_sq8", parameters, 10**5))
+
+
 @given(st.integers(1, 10**8), st.integers(2, 1000), st.integers(1 << 28, 1 << 36))
 def test_any_number_of_workers_gives_the_same_index(rows: int, workers: int, build_bytes: int):
-    one = sized(
-        need(rows, build_budget_bytes=build_bytes, workers=1), "ivf_sq8", {"nlist": 64}, 10**5
-    )
-    many = sized(
-        need(rows, build_budget_bytes=build_bytes, workers=workers), "ivf_sq8", {"nlist": 64}, 10**5
-    )
+    one = cut(need(rows, build_budget_bytes=build_bytes, workers=1))
+    many = cut(need(rows, build_budget_bytes=build_bytes, workers=workers))
 
     assert (one.shards, one.train_rows) == (many.shards, many.train_rows)
     assert one.workers == 1 <= many.workers <= workers
@@ -250,7 +251,7 @@ def test_where_nothing_fits_the_nearest_two_are_named():
         first(10_000_000, 200)
 
     assert str(caught.value) == (
-        "10,000,000 vectors of 384 dims cannot be indexed within the memory there is. Nearest are ivf_opq_pq: 267 MiB"
+        "10,000,000 vectors of 384 dims cannot be indexed within the memory there is. Nearest are ivf_opq_pq: 243 MiB"
         " while served, more than the 200 MiB there are; binary: 458 MiB while served, more than the 200 MiB there"
         " are. Raise indexing.serve_memory_bytes or indexing.build_memory_bytes (float32 alone is 14.3 GiB)"
     )
