@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path(__file__).parents[1]
 _SAMPLE_S: Final = 0.25
+_BUILT: Final = ("segments", "snapshots", "building")
 _FILES: Final = ("index.faiss", "full.npy", "rows.arrow")
 
 
@@ -59,11 +61,13 @@ def index_lake(lake: str, *, serve_bytes: int, build_bytes: int, workers: int) -
     """Run `gristmill index` in a process of its own. It exits with its own message if the command fails.
 
     Args:
-        lake: Path of the lake.
+        lake: Path of the lake. What was built there before is removed: it would be found and not built again.
         serve_bytes: `indexing.serve_memory_bytes`.
         build_bytes: `indexing.build_memory_bytes`.
         workers: `engine.workers`.
     """
+    for built in _BUILT:
+        shutil.rmtree(Path(lake) / built, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as folder:
         config = Path(folder) / "config.toml"
         config.write_text(

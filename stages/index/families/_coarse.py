@@ -22,6 +22,8 @@ KMEANS_ITERATIONS: Final = 10  # faiss' own default for the quantiser of an IVF 
 # lists over all rows. 2048 lists of 81,920 rows of 384 dims, one thread: 5 s instead of 18, cosine of rows to their
 # centroids 0.618 instead of 0.619, imbalance 1.43 instead of 1.47, recall of 16 lists 0.968 instead of 0.974.
 LEVELS_FROM: Final = 1024
+# Over groups of centroids too: 8192 lists of 327,680 rows take 31 s, with rounds over all of them 102 s, and the
+# cosine of rows to their centroids is the same (0.697).
 _LAST_ROUNDS: Final = 2
 _TINY: Final = 1e-12
 # 65,536 vectors, one thread: 0.9 s instead of 1.5 with 2048 lists; 99.5 % go into the same list as by a scan of all.
