@@ -65,10 +65,15 @@ def fingerprint(config: Config) -> str:
 
 
 def make_executor(config: Config) -> Executor:
-    """Ray, started here or joined at RAY_ADDRESS."""
-    from infra.ray_executor import RayExecutor
+    """Ray, started here or joined at RAY_ADDRESS.
 
-    return RayExecutor(cpus=workers(config))
+    Of the memory to build, what lies between driver and workers is in the object store: three shards of vectors, two
+    finished segments. With less, Ray spills them to disk.
+    """
+    from infra.ray_executor import OBJECT_STORE_BYTES, RayExecutor
+
+    store_bytes = max(OBJECT_STORE_BYTES, config.indexing.build_memory_bytes // 2)
+    return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
 def stage_specs(config: Config) -> list[StageSpec]:
