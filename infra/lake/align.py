@@ -124,3 +124,9 @@ def _check_partitions(table: pa.Table, spec: TableSpec) -> None:
     for name in spec.partition_by:
         for value in pc.unique(table.column(name)).to_pylist():
             check_name(value, name)
+
+
+def with_constant(rows: pa.Table, name: str, value: int) -> pa.Table:
+    """The rows with one value in all of a column that they have."""
+    index = rows.schema.get_field_index(name)
+    return rows.set_column(index, rows.field(index), pa.repeat(pa.scalar(value), rows.num_rows))

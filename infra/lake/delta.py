@@ -17,6 +17,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from infra.lake.align import with_constant
 from infra.lake.files import file_parts, file_stats, parquet_bytes
 from infra.lake.paths import spec_of, storage_options
 from infra.local_blobs import full_disk, local_root, out_of_space
@@ -100,6 +101,10 @@ class DeltaTables:
                 return
             time.sleep(pause_s)
         raise self._lost(spec)
+
+    def fenced(self, spec: TableSpec) -> int:
+        """The highest token of a writer that a table knows of; 0 where there was none."""
+        return ((table := self.open(spec)) and transaction_version(table, _FENCE)) or 0
 
     def append(
         self,
@@ -276,7 +281,7 @@ class DeltaTables:
     ) -> bool:
         if "seq" in rows.column_names:
             # Without retries of delta-rs' own, the commit becomes this version or fails.
-            rows = _with_constant(rows, "seq", table.version() + 1)
+            rows = with_constant(rows, "seq", table.version() + 1)
         actions: list[AddAction | RemoveAction] = [
             self._write_file(spec, *part)
             for part in file_parts(spec, rows, _stem(rows, transaction))
@@ -385,11 +390,6 @@ def transaction_version(table: DeltaTable, app_id: str) -> int | None:
     except (DeltaError, OSError) as error:
         raise LakeError(f"cannot read the transactions of {table.table_uri}: {error}") from error
     return version
-
-
-def _with_constant(rows: pa.Table, name: str, value: int) -> pa.Table:
-    index = rows.schema.get_field_index(name)
-    return rows.set_column(index, rows.field(index), pa.repeat(pa.scalar(value), rows.num_rows))
 
 
 def _stem(rows: pa.Table, transaction: Transaction) -> str:

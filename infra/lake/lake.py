@@ -132,12 +132,20 @@ class Lake:
         if self._lock is not None:
             raise ConflictError(f"run {self._lock.run_id} writes through this Lake already")
         name = paths.check_name(run_id, "run id")
-        self._lock = WriterLock.acquire(self._blobs, name, wait_s=wait_s, on_wait=on_wait)
+        self._lock = WriterLock.acquire(
+            self._blobs, name, wait_s=wait_s, on_wait=on_wait, highest=self._highest_token
+        )
         try:
             yield self._lock
         finally:
             lock, self._lock = self._lock, None
             lock.release()
+
+    def _highest_token(self) -> int:
+        try:
+            return self._tables.fenced(paths.COMPLETIONS)
+        except LakeError:  # a table that does not open has no say; it is there to be repaired
+            return 0
 
     def commit(self, batch: CommitBatch, *, run_id: str) -> None:
         """Commit a batch; nothing of it is visible before all of it is. Repeating it changes nothing.

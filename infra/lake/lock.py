@@ -125,6 +125,7 @@ class WriterLock:
         *,
         wait_s: float = 0.0,
         on_wait: Callable[[str], None] = lambda _: None,
+        highest: Callable[[], int] = lambda: 0,
     ) -> WriterLock:
         """Take the lock.
 
@@ -134,6 +135,8 @@ class WriterLock:
             wait_s: How long to wait for a holder that is there. A dead one on this host is passed over at once, one
                 elsewhere when its heart has not beaten for `STALE_S` under our eyes.
             on_wait: Hears once of each holder that is waited for.
+            highest: Gives the highest number that the tables know of; asked where there is no entry, which is so at
+                first, and when somebody deleted them.
 
         Raises:
             ConflictError: Somebody held it all the time; the message says who.
@@ -146,7 +149,7 @@ class WriterLock:
             last = numbers[-1] if numbers else 0
             holder = _read(blobs, last) if numbers else None
             if holder is None or not watch.is_held(last, holder):
-                if lock := cls._take(blobs, run_id, numbers):
+                if lock := cls._take(blobs, run_id, numbers, last or highest()):
                     return lock
                 continue
             if time.monotonic() >= until_s:
@@ -157,9 +160,11 @@ class WriterLock:
             time.sleep(POLL_S)
 
     @classmethod
-    def _take(cls, blobs: BlobStore, run_id: str, numbers: list[int]) -> WriterLock | None:
-        """Create the next entry; None when another was faster."""
-        number = numbers[-1] + 1 if numbers else 1
+    def _take(
+        cls, blobs: BlobStore, run_id: str, numbers: list[int], last: int
+    ) -> WriterLock | None:
+        """Create the entry after `last`; None when another was faster."""
+        number = last + 1
         entry = LockEntry(
             run_id=run_id,
             host=socket.gethostname(),

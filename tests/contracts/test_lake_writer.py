@@ -48,6 +48,19 @@ def test_what_an_ousted_writer_commits_late_is_never_seen(lake):
     assert lake.live_units().num_rows == other.live_units().num_rows > 0
 
 
+def test_a_lake_whose_leases_were_deleted_is_written_again(lake):
+    for run_id in ("first", "second"):
+        with lake.writer(run_id):
+            lake.commit(make_batch(lake, run_id, 0, uri=f"u:/{run_id}"), run_id=run_id)
+    for key in lake.blobs.list("locks"):
+        lake.blobs.delete(key)
+
+    with lake.writer("third"):
+        lake.commit(make_batch(lake, "third", 0, uri="u:/third"), run_id="third")
+
+    assert set(lake.state().paths) == {"u:/first", "u:/second", "u:/third"}
+
+
 def test_a_writer_waits_for_the_one_before(local_lake):
     told = []
     other = Lake.open(local_lake.url, create=False)
