@@ -6,9 +6,10 @@ files of the shards. A shard is then small enough to be loaded and put in order.
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -234,6 +235,7 @@ class Spill:
                         f"{file.name} was cut off: is somebody clearing the folder?"
                     )
                 vectors[places] = piece[: len(places)]
+            _uncache(file)
         return vectors
 
     def _append(self, path: Path, data: memoryview) -> None:
@@ -266,6 +268,12 @@ class Spill:
 
     def _vectors_path(self, shard: int) -> Path:
         return self._folder / f"{shard:06}.vectors"
+
+
+def _uncache(file: BinaryIO) -> None:
+    """Let the system forget a file that is hardly ever read again, rather than what is being built from it."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
