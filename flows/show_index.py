@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.tune import TunedIndex, TunedSnapshot
     from stages.index.sizes import IndexPlan
 
-_BAR_CHARS: Final = 20
+_BAR_CHARS: Final = 10
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
 
@@ -32,31 +32,25 @@ def show_plans(planned: PlannedLake) -> None:
             f"{planned.lake} has no vectors yet: gristmill ingest SRC --lake {planned.lake}",
         )
         return
-    right = {"rows", "changes", "segments", "served", "disk", "to build", "a query"}
     table = _table(
         f"Plan for {planned.lake}",
-        [
-            "partition",
-            "space",
-            "rows",
-            "changes",
-            "index",
-            "segments",
-            "served",
-            "disk",
-            "to build",
-            "a query",
-        ],
-        right,
+        ["partition", "space", "rows", "changes", "index", "segments", "served"],
+        {"rows", "changes", "segments", "served"},
+        wraps="index",
     )
     for index in planned.indexes:
         table.add_row(
             index.partition, index.space, f"{index.rows:,}", _change(index.foreseen), *_cells(index)
         )
     console.print(table)
-    served = sum(index.plans[0].serve_bytes for index in planned.indexes if index.plans)
+    first = [index.plans[0] for index in planned.indexes if index.plans]
     of = f" of {size(planned.serve_memory_bytes)}" if planned.serve_memory_bytes else ""
-    _say(console, f"{size(served)}{of} of memory to serve all of it; nothing was built")
+    _say(
+        console,
+        f"{size(sum(plan.serve_bytes for plan in first))}{of} of memory to serve all of it,"
+        f" {size(sum(plan.disk_bytes for plan in first))} on disk,"
+        f" up to {size(max((plan.build_bytes for plan in first), default=0))} to build; nothing was built",
+    )
     for index in planned.indexes:
         _show_foreseen(console, index)
     built = [index for index in planned.indexes if index.foreseen.start in ("new", "anew")]
@@ -118,15 +112,12 @@ def _show_foreseen(console: Console, index: PlannedIndex) -> None:
 
 def _cells(index: PlannedIndex) -> list[str]:
     if not index.plans:
-        return ["none fits", "", "", "", "", ""]
+        return ["none fits", "", ""]
     plan = index.plans[0]
     return [
         parameters_told(plan.family, plan.parameters),
         str(plan.shards),
         size(plan.serve_bytes),
-        size(plan.disk_bytes),
-        size(plan.build_bytes),
-        f"~{milliseconds(plan.query_ms)}",
     ]
 
 
@@ -151,10 +142,11 @@ def _show_curve(console: Console, index: TunedIndex) -> None:
         f"{entry.partition} in {index.space}: {parameters_told(entry.family, entry.parameters)}, {entry.rows:,} rows",
         columns,
         {"recall@10", "p50 ms", "p99 ms", "looked at"},
+        wraps="search",
     )
     for point in tuned.curve:
         chosen, published = point.search == tuned.point.search, point.search == entry.search
-        marks = [mark for mark, holds in (("chosen", chosen), ("published", published)) if holds]
+        mark = "<- as published" if chosen else "<- published"
         table.add_row(
             " ".join(f"{k}={v}" for k, v in sorted(point.search.items())) or "exhaustive",
             f"{point.recall_at_10:.3f}",
@@ -162,7 +154,7 @@ def _show_curve(console: Console, index: TunedIndex) -> None:
             f"{point.latency_ms_p50:.2f}",
             f"{point.latency_ms_p99:.2f}",
             size(point.cost_bytes),
-            f"<- {' and '.join(marks)}" if marks else "",
+            mark if published else "<- chosen" if chosen else "",
             style="bold" if chosen else "",
         )
     console.print(table)
@@ -180,20 +172,21 @@ def _show_curve(console: Console, index: TunedIndex) -> None:
 
 
 def bar(share: float) -> str:
-    """A bar of 20 characters, in eighths of one."""
+    """A bar of 10 characters, in eighths of one."""
     eighths = round(max(0.0, min(1.0, share)) * _BAR_CHARS * 8)
     whole, rest = divmod(eighths, 8)
     return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(_BAR_CHARS)
 
 
-def _table(title: str, columns: list[str], right: set[str]) -> Table:
+def _table(title: str, columns: list[str], right: set[str], wraps: str) -> Table:
+    """Where it is wider than the screen, the column `wraps` is broken and no other."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(
             column,
             justify="right" if column in right else "left",
             header_style="dim",
-            overflow="fold",
+            no_wrap=column != wraps,
         )
     return table
 

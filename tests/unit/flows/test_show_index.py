@@ -34,10 +34,22 @@ def test_a_plan_shows_what_is_built_why_and_what_comes_next(capsys: pytest.Captu
     shown = capsys.readouterr().out
 
     assert "1,000,000      new  ivf_sq8 nlist=2048" in shown
-    assert "379 MiB of 500 MiB of memory to serve all of it; nothing was built" in shown
+    assert "379 MiB of 500 MiB of memory to serve all of it, 1.32 GiB on disk, up to" in shown
     assert "Why: from 200,000 rows on" in shown
     assert "Not ivf_flat: 1.44 GiB while served, more than the 500 MiB there are." in shown
     assert "Next, where recall or latency do not hold: ivf_rabitq (66.0 MiB served" in shown
+
+
+def test_a_plan_fits_a_terminal_of_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    many = replace(planned(10_000_000), partition="audio/recording")
+    show_plans(PlannedLake("lake", 0, (many, replace(planned(10), partition="text/document"))))
+    table = capsys.readouterr().out.split(" of memory to serve")[0]
+
+    assert all(len(line) <= 80 for line in table.splitlines())
+    assert "audio/recording  minilm  10,000,000      new  ivf_sq8" in table
 
 
 def test_small_indices_are_told_in_one_line(capsys: pytest.CaptureFixture[str]):
@@ -143,6 +155,6 @@ def test_the_outcome_is_told(found: TunedSnapshot, told: str, capsys: pytest.Cap
 
 
 def test_bars_have_eighths():
-    assert [len(bar(share)) for share in (0, 0.5, 1, 2)] == [20] * 4
-    assert bar(0.5) == "█" * 10 + " " * 10
-    assert bar(0.51).strip("█ ") == "▎"
+    assert [len(bar(share)) for share in (0, 0.5, 1, 2)] == [10] * 4
+    assert bar(0.5) == "█" * 5 + " " * 5
+    assert bar(0.52).strip("█ ") == "▎"
