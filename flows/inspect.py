@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -70,7 +69,7 @@ class Inspected:
     @property
     def path(self) -> str:
         """Name of the file, fit to be printed."""
-        return os.fsencode(self.file.path).decode("utf-8", "replace")
+        return _printable(self.file.path)
 
     @property
     def advice(self) -> str:
@@ -142,7 +141,8 @@ def inspect_file(name: str, config: Config, *, recognise: bool, watch: Watch) ->
         work.run()
     except SourceError as error:
         if recognise or found.content is None or not isinstance(error, NoContentError):
-            found.reject = Failure.of(error)
+            failure = Failure.of(error)
+            found.reject = replace(failure, reason=_printable(failure.reason))
         else:
             found.notes.append("without recognition there is nothing in it to index")
     if found.content:
@@ -217,6 +217,11 @@ class _Inspection:
             self._found.seconds[name] = time.perf_counter() - started_s
 
 
+def _printable(text: str) -> str:
+    """With marks for bytes of a name that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _found(name: str) -> SourceFile:
     from infra.sources import store_of
 
@@ -235,7 +240,7 @@ def _hashed(file: SourceFile) -> SourceFile:
 
     hashed = store_of(file.uri).hash(file)
     if hashed.reason:
-        raise UnreadableError(f"{file.path} {hashed.reason}")
+        raise UnreadableError(f"{file.uri} {hashed.reason}")
     return hashed.file
 
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 _ROW_S: Final = 90.0
 _ROWS: Final = 60
+_LEAST_S: Final = 0.01  # what rounding leaves is no row
 _ROW_PX: Final = 1000
-_FRAME_PX: Final = 128
+_FRAME_PX: Final = 168
 
 
 class Drawer(Protocol):
@@ -85,7 +86,7 @@ def sound_of(
     row_s = max(_ROW_S, sound.duration_s / _ROWS)
     rows = []
     start_s = 0.0
-    while start_s < sound.duration_s:
+    while sound.duration_s - start_s > _LEAST_S:
         end_s = min(start_s + row_s, sound.duration_s)
         watch(f"draw sound at {start_s:.0f} s of {sound.duration_s:.0f} s")
         place = Locator(start_s=start_s, end_s=end_s)
@@ -108,8 +109,8 @@ def _band(row: Row, kind: str, label: str, start_s: float, end_s: float) -> Band
     length_s = row.end_s - row.start_s
     left = max(0.0, (start_s - row.start_s) / length_s)
     right = min(1.0, (end_s - row.start_s) / length_s)
-    begins_here = start_s >= row.start_s - 1e-6
-    return Band(kind, label if begins_here else f"{label} ...", left, max(0.0, right - left))
+    goes_on = label and start_s < row.start_s - _LEAST_S
+    return Band(kind, f"{label} ..." if goes_on else label, left, max(0.0, right - left))
 
 
 def _span(unit: Unit) -> tuple[float, float]:
@@ -117,8 +118,10 @@ def _span(unit: Unit) -> tuple[float, float]:
 
 
 def _said(sound: SoundContent, unit: Unit) -> list[SpokenWords]:
+    """Passages whose middle is in a segment; the last one may be said to end after the recording does."""
     start_s, end_s = _span(unit)
-    return [words for words in sound.words if start_s <= (words.start_s + words.end_s) / 2 < end_s]
+    last_s = sound.duration_s - 0.001
+    return [w for w in sound.words if start_s <= min((w.start_s + w.end_s) / 2, last_s) < end_s]
 
 
 def clips_of(found: Inspected, pictures: Drawer) -> list[Clip]:

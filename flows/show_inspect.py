@@ -63,8 +63,10 @@ def place_of(reject: PartialReject) -> str:
 
 def _units(found: Inspected, rows: int) -> Table:
     table = table_of("Units", "partition", "place", "lang", "words", "text", right=(3,))
-    table.columns[4].overflow = "ellipsis"
-    table.columns[4].no_wrap = True
+    table.expand = True
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[4].overflow, table.columns[4].ratio = "ellipsis", 1
     shown: dict[str, int] = {}
     for unit in found.units:
         name = str(unit.partition)

@@ -76,7 +76,7 @@ def _times(locator: Locator, frames_s: Sequence[float]) -> list[float]:
 def _graph(
     path: Path, media_type: str, at_s: float, width: int, pixels: int, urls: Sequence[str]
 ) -> Any:
-    seek = {"ss": f"{at_s - _EARLY_S:.3f}"} if at_s > _EARLY_S else {}
+    seek: dict[str, Any] = {"ss": f"{at_s - _EARLY_S:.3f}"} if at_s > _EARLY_S else {}
     frame = _ffmpeg.source(path, media_type, max_pixels=pixels, **seek)["V:0"]
     height = f"clip(trunc(ow/dar),1,{_MOST_HEIGHTS * width})"
     return frame.filter("scale", width, height).output(

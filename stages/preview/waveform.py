@@ -65,7 +65,7 @@ def draw_waveform(
 
 def _graph(path: Path, media_type: str, span: tuple[float, float], urls: Sequence[str]) -> Any:
     start_s, span_s = span
-    seek = {"ss": f"{start_s:.3f}"} if start_s else {}
+    seek: dict[str, Any] = {"ss": f"{start_s:.3f}"} if start_s else {}
     sound = _ffmpeg.source(path, media_type, **seek, t=f"{span_s:.3f}")["a:0"]
     return sound.output(
         urls[0],
@@ -102,7 +102,8 @@ class PeakSink:
     def peaks(self) -> NDArray[np.int16]:
         """int16 [n, 2], n at most `columns`; a column that is not full counts."""
         if len(self._rest) >= 2 and self._count < self._columns:
-            last = np.frombuffer(self._rest, dtype="<i2", count=len(self._rest) // 2)
+            even = len(self._rest) // 2 * 2
+            last = np.frombuffer(bytes(self._rest[:even]), dtype="<i2")
             self._peaks.append(np.array([[last.min(), last.max()]], dtype=np.int16))
             self._rest.clear()
         return np.concatenate(self._peaks) if self._peaks else np.empty((0, 2), dtype=np.int16)
