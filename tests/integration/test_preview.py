@@ -29,7 +29,9 @@ def write_pdf(path: Path, words: str) -> None:
     with pymupdf.open() as document:
         page = document.new_page()
         page.insert_textbox((60, 80, 535, 300), words)
-        page.draw_circle((300, 500), 80, fill=(1, 0, 0))
+        file = io.BytesIO()
+        Image.effect_noise((320, 240), 60).save(file, "PNG")
+        page.insert_image((100, 400, 420, 640), stream=file.getvalue())
         document.save(path)
 
 

@@ -293,6 +293,7 @@ def test_apart_ends_what_takes_too_long(pdf: Path, monkeypatch: pytest.MonkeyPat
         preview_apart(pdf, PAGE_PAGE, Locator(page=1), PDF, PreviewOptions(timeout_s=0.001))
 
 
+@pytest.mark.slow
 def test_apart_says_when_the_memory_does_not_suffice(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     Image.effect_noise((4000, 4000), 50).convert("RGB").save(path, compress_level=0)
