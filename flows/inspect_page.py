@@ -119,7 +119,7 @@ def _page(found: Inspected, pictures: Pictures, watch: Callable[[str], None]) ->
             "timeline": timeline_of(content),
             "sound": sound_of(found, pictures, watch),
         }
-    return _template().render(
+    page: str = _template().render(
         found=found,
         content=content,
         size_mib=found.file.size_bytes / _MIB,
@@ -131,6 +131,7 @@ def _page(found: Inspected, pictures: Pictures, watch: Callable[[str], None]) ->
         pictures=pictures,
         **sections,
     )
+    return page
 
 
 def _template() -> Any:
