@@ -147,7 +147,9 @@ def _show(summary: dict[str, Any], found: pa.Table, out: Path | None) -> None:
         say(f"written to {out}")
         return
     for row in found.slice(0, _SHOWN).to_pylist():
-        say(f"{row['rank']:>4}  {row['similarity']:.6f}  {row['unit_id']}  {escape(row['query'])}")
+        if row["rank"] == 1:
+            say(escape(row["query"]))
+        say(f"{row['rank']:>4}  {row['similarity']:.6f}  {row['unit_id']}")
     if found.num_rows > _SHOWN:
         say(f"and {found.num_rows - _SHOWN} more: --out FILE.arrow or --json gives all")
 
