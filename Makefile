@@ -46,7 +46,7 @@ endif
 test: test-fast test-slow  ## run the tests, the fast ones first
 
 test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
-	@$(BIN)/python -m pytest -q -m "not slow and not ray and not chaos and not gpu"
+	@$(BIN)/python -m pytest -q -m "not (slow or ray or chaos or gpu or long)"
 
 test-slow: $(SETUP) $(PHOTOS)
 	@$(BIN)/python -m pytest -q --durations=15 -m "(slow or ray or chaos or gpu) and not long"
