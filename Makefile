@@ -15,7 +15,7 @@ else
 LAKE ?= .gristmill/lake
 endif
 
-.PHONY: help run setup test test-fast test-slow chaos check format bench bench-index bench-scale clean
+.PHONY: help run setup test test-fast test-line test-parts chaos check format bench bench-index bench-scale clean
 
 help:  ## list the targets
 	@echo "make TARGET:"
@@ -43,13 +43,20 @@ run: $(SETUP) $(PHOTOS)
 	@$(BIN)/python samples/demo.py "$(LAKE)"
 endif
 
-test: test-fast test-slow  ## run the tests, the fast ones first
+# In this order, so that two jobs (.ci/run) are busy to the end: the longest begins first.
+test: test-fast test-line test-parts  ## run the tests, the fast ones first
+
+SLOW := (slow or ray or chaos or gpu) and not long
 
 test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
 	@$(BIN)/python -m pytest -q -m "not (slow or ray or chaos or gpu or long)"
 
-test-slow: $(SETUP) $(PHOTOS)
-	@$(BIN)/python -m pytest -q --durations=15 -m "(slow or ray or chaos or gpu) and not long"
+test-line: $(SETUP) $(PHOTOS)  ## run the slow tests of the whole line: runs, kills, the README
+	@$(BIN)/python -m pytest -q --durations=15 -m "$(SLOW)" tests/integration tests/chaos
+
+test-parts: $(SETUP) $(PHOTOS)  ## run the slow tests of single parts
+	@$(BIN)/python -m pytest -q --durations=15 -m "$(SLOW)" \
+		tests --ignore=tests/integration --ignore=tests/chaos
 
 chaos: export GRISTMILL_CHAOS_POINTS ?= all
 chaos: export GRISTMILL_CHAOS_HISTORIES ?= 100

@@ -5,6 +5,8 @@ warmed process: decoders are loaded, the tokeniser too, so that only the file it
 
 - code: ``ok``, or that of the error tree; ``timeout`` and ``crash`` are what the engine would make of a child that ran
   past `limits.decode_timeout_s` or died. The engine's memory limit is not held here: the column says what was taken.
+  Of a long file the ranges are read one after the other.
+- lost: parts that did not come through while the rest of the file did; a run lists them as rejects of their own.
 - seconds: wall time from the fork to the child's end.
 - peak MiB: resident memory at its highest, by ``wait4``, shared libraries included: of the child or of the largest
   ffmpeg that it ran, whichever is more, not their sum. The totals say what a child has that decodes nothing.
@@ -30,11 +32,13 @@ from flows.listing import hash_files, list_sources
 from schemas.config import Config
 from schemas.engine import Answer, Task
 from stages.decode.registry import DECODERS
-from stages.messages import DecodeRequest
+from stages.messages import DecodeRequest, LongFile, Milled
 
 if TYPE_CHECKING:
     from schemas.engine import Stage
     from schemas.source import SourceFile
+    from stages.messages import Decoded
+    from stages.ranges import Piece
 
 _SEED: Final = 7
 _CODE_BYTES: Final = 64
@@ -48,6 +52,7 @@ class Row:
     path: str
     size_bytes: int
     code: str
+    lost: int
     seconds: float
     peak_mib: float
 
@@ -70,19 +75,39 @@ def cost_of(file: SourceFile, stage: Stage, timeout_s: float) -> Row:
         _decode_and_leave(file, stage, writes, timeout_s)
     os.close(writes)
     with os.fdopen(reads, "rb") as pipe:
-        code = pipe.read(_CODE_BYTES).decode()
+        code, _, lost = pipe.read(_CODE_BYTES).decode().partition(" ")
     _, status, usage = os.wait4(child, 0)
     seconds = time.perf_counter() - started_s
     if os.WIFSIGNALED(status):
         code = "timeout" if os.WTERMSIG(status) == signal.SIGALRM else "crash"
-    return Row(file.path, file.size_bytes, code, seconds, usage.ru_maxrss / _KIB_A_MIB)
+    peak_mib = usage.ru_maxrss / _KIB_A_MIB
+    return Row(file.path, file.size_bytes, code, int(lost or 0), seconds, peak_mib)
 
 
 def _decode_and_leave(file: SourceFile, stage: Stage, writes: int, timeout_s: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
-    (answer,) = stage.process([Task(DecodeRequest(file))])
-    os.write(writes, ("ok" if isinstance(answer, Answer) else answer.code).encode())
+    code, lost = _told(file, stage)
+    os.write(writes, f"{code} {lost}".encode())
     os._exit(0)
+
+
+def _told(file: SourceFile, stage: Stage) -> tuple[str, int]:
+    """Code, and number of lost parts."""
+    (answer,) = stage.process([Task(DecodeRequest(file))])
+    if not isinstance(answer, Answer):
+        return answer.code, 0
+    if not isinstance(answer.value, LongFile):
+        return "ok", _lost(answer.value)
+    read = [stage.process([Task(DecodeRequest(file, span))])[0] for span in answer.value.spans]
+    pieces = [piece.value for piece in read if isinstance(piece, Answer)]
+    failures = [piece for piece in read if not isinstance(piece, Answer)]
+    if not pieces:
+        return failures[0].code, 0
+    return "ok", len(failures) + sum(_lost(piece.piece) for piece in pieces)
+
+
+def _lost(read: Milled | Decoded | Piece) -> int:
+    return len(read.rejects if isinstance(read, Milled) else read.content.rejects)
 
 
 def idle_mib() -> float:
@@ -95,20 +120,22 @@ def idle_mib() -> float:
 
 def table(rows: list[Row], base_mib: float) -> str:
     """The rows and their totals, in Markdown."""
-    lines = ["| path | bytes | code | seconds | peak MiB |", "|---|---:|---|---:|---:|"]
+    lines = ["| path | bytes | code | lost | seconds | peak MiB |", "|---|---:|---|---:|---:|---:|"]
     for row in rows:
         name = row.path.replace("|", "\\|").replace("\n", "\\n")
         lines.append(
-            f"| {name} | {row.size_bytes} | {row.code} | {row.seconds:.2f} | {row.peak_mib:.0f} |"
+            f"| {name} | {row.size_bytes} | {row.code} | {row.lost or ''} | {row.seconds:.2f} | {row.peak_mib:.0f} |"
         )
     codes = sorted({row.code for row in rows})
     counts = ", ".join(f"{code} {sum(row.code == code for row in rows)}" for code in codes)
     size = sum(row.size_bytes for row in rows)
+    partly = sum(row.lost > 0 for row in rows)
     seconds = sum(row.seconds for row in rows)
     slowest = max((row.seconds for row in rows), default=0.0)
     largest = max((row.peak_mib for row in rows), default=0.0)
     totals = (
-        f"{len(rows)} files, {size} bytes: {counts}. {seconds:.0f} s in all, the slowest {slowest:.1f} s."
+        f"{len(rows)} files, {size} bytes: {counts}; {partly} of the ok in part."
+        f" {seconds:.0f} s in all, the slowest {slowest:.1f} s."
         f" The largest took {largest:.0f} MiB; a process that decodes nothing has {base_mib:.0f} MiB."
     )
     return "\n".join([totals, "", *lines, ""])

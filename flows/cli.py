@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_snapshots
+from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -162,6 +162,7 @@ cli_exact.register(app)
 cli_snapshots.register(app)
 cli_care.register(app)
 cli_inspect.register(app)
+cli_near.register(app)
 
 
 def main() -> None:

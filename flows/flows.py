@@ -15,6 +15,7 @@ from flows import wiring
 from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, Target, begin, check_proof, find_target, hide, prepare, purge
 from flows.ingest import Ingest
+from flows.kept import spare_decoding
 from flows.listing import check_sources, list_sources
 from flows.maintain import Collected, collect
 from flows.plan import Planned, check_gone, choose_rejects, make_plan, make_retry_plan
@@ -268,6 +269,7 @@ def plan_task(around: Surroundings, sources: list[str]) -> Planned:
     spaces = [space.key for space in around.spaces]
     plan = make_plan(listing, state, around.fingerprint, spaces)
     check_gone(plan, listing, state, around.config.runs.max_gone_share)
+    spare_decoding(plan, around.lake, state, around.fingerprint, around.spaces)
     return Planned(plan, state)
 
 

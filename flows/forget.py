@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.maintain import unneeded
+from flows.maintain import unneeded, unneeded_payloads
 from flows.manifests import all_manifests, manifest_key
 from flows.report import escaped
 from flows.rows import BatchRows
 from flows.snapshots import protect_key
 from infra.aside import ASIDE
 from infra.lake import paths
+from infra.payloads import hash_in, unpack
 from schemas.errors import ConfigError, FormatError, IntegrityError, LakeError
+from schemas.pixels import hash_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,7 +66,7 @@ class Proof:
         elsewhere: Live names of contents that were found under a forgotten name and stay.
         snapshot: What is published now.
         dropped_snapshots: Snapshots that had any of it.
-        deleted_blobs: Their files, and reports.
+        deleted_blobs: Their files, reports, and kept pixels.
         dropped_rows: By table.
         needles: How many were searched, by kind.
         searched_files, searched_bytes: All there is under the lake's root.
@@ -211,6 +214,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
             lake.blobs.delete(key)
     keys = [*unneeded(lake.blobs, all_manifests(lake.blobs)), *_reports_about(lake.blobs, target)]
     keys += lake.blobs.list(ASIDE)  # what repairs set aside may have any of it
+    keys += unneeded_payloads(lake)
     for key in keys:
         lake.blobs.delete(key)
     proof.deleted_blobs = len(keys)
@@ -223,6 +227,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
     for key in lake.blobs.list(_BEGUN):
         lake.blobs.delete(key)
     _search(lake.blobs, needles, proof)
+    proof.found += [f"{key}: pixels of nothing that is live" for key in unneeded_payloads(lake)]
     return proof
 
 
@@ -269,11 +274,13 @@ def _needles(view: LakeView, target: Target) -> dict[str, list[bytes]]:
     kept = b"\0".join(text.encode() for text in live["text"].to_pylist())
     probes = {probe for text in texts for probe in (text[:_START_BYTES], _middle(text))}
     shared = set(live["text_hash"].to_pylist()) | set(live["pixels_hash"].to_pylist())
-    hashes = set(units["text_hash"].to_pylist()) | set(units["pixels_hash"].to_pylist())
+    pixels = set(units["pixels_hash"].to_pylist())
+    hashes = set(units["text_hash"].to_pylist()) | pixels
     return {
         "uri": [uri.encode() for uri in target.uris],
         "source_id": [source_id.encode() for source_id in target.source_ids],
         "unit_id": [unit_id.encode() for unit_id in units["unit_id"].to_pylist()],
+        "pixels_hash": [name.encode() for name in sorted(pixels - shared - {""})],
         "text": sorted(probe for probe in probes if probe not in kept),
         "vector": sorted(set(_vectors(view, hashes - shared - {""}))),
     }
@@ -312,8 +319,12 @@ def _evenly(found: list[bytes]) -> list[bytes]:
 
 
 def _readings(key: str, data: bytes) -> Iterable[bytes]:
-    """The bytes as they are, and of a Parquet file also its strings, which are compressed there."""
+    """The name, the bytes as they are, and what is compressed in them: strings of Parquet, the digest of pixels."""
+    yield key.encode()
     yield data
+    if hash_in(key):
+        with suppress(IntegrityError):  # damaged: then it has nobody's pixels
+            yield hash_pixels(unpack(data, key)).encode()
     if key.endswith(".parquet"):
         rows = pq.read_table(pa.BufferReader(data))
         if "/_delta_log/" in key:  # a checkpoint: strings within structs

@@ -6,21 +6,26 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from flows.desk import Key, VectorDesk, Want
-from flows.plan import Contents
+from flows.embedding import EMBED, submit_want
+from flows.kept import UNPACK, Ready, Unpacking
+from flows.long_files import LongFiles
+from flows.plan import Again, Contents
 from flows.rows import BatchRows
+from flows.written import WrittenVectors
 from infra.lake import SourceFacts
 from schemas.balance import Balance
 from schemas.engine import Failure
-from schemas.errors import UnreadableError
-from stages.messages import Decoded, DecodeRequest, EmbedRequest, Milled
+from schemas.errors import LakeError, UnreadableError
+from stages.messages import Decoded, DecodedPiece, DecodeRequest, LongFile, Milled
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Collection
 
     from flows.plan import Plan
+    from flows.watcher import Watcher
     from infra.lake import Lake, LakeState
     from schemas.config import Engine
     from schemas.engine import Arrays, Outcome, Session
@@ -29,11 +34,6 @@ if TYPE_CHECKING:
 
 DECODE: Final = "decode"
 RECOGNISE: Final = "recognise"
-EMBED: Final = "embed"
-CALL_COST: Final = 4_000_000  # of one embed call: four fixed-shape forward passes
-_PASS_COST: Final = (
-    CALL_COST // 4
-)  # an item costs its share, rounded down: a full call has whole passes
 _QUEUED_DECODES: Final = 32
 # Enough waits for the encoder to fill its batches; more would only make sources land later, and lose more in a kill.
 _QUEUED_EMBEDS: Final = 1_000
@@ -41,23 +41,14 @@ _QUEUED_EMBED_S: Final = 20.0
 _POLL_S: Final = 0.2
 
 
-class Watcher(Protocol):
-    """Hears what happens, to show it."""
-
-    def started(self, plan: Plan) -> None:
-        """The plan is made."""
-
-    def progressed(self, balance: Balance, session: Session) -> None:
-        """Something moved."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A source between its units and its batch."""
+    """A source between its units and its batch; `spaces` are those it lacked, if its units are in the lake already."""
 
     contents: Contents
     milled: Milled
     wants: list[Want]
+    spaces: tuple[str, ...] = ()
 
 
 class Ingest:
@@ -92,10 +83,10 @@ class Ingest:
         self._engine = engine
         self._watcher = watcher
         self._desk = VectorDesk(spaces)
-        self._written = {
-            space.key: lake.embedded(space.key) for space in spaces
-        }  # (modality, granularity, input_hash) that are in the lake or in a batch on its way
+        self._written = WrittenVectors(lake, self._spaces)
+        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted)
         self._decoding: dict[str, Contents] = {}
+        self._long = LongFiles()
         self._pending: dict[str, _Pending] = {}
         self._lost: list[tuple[SourceFile, Failure, int]] = []
         self._tried: dict[str, int] = {}
@@ -115,7 +106,8 @@ class Ingest:
         self._watcher.started(plan)
         try:
             self._settle_known(plan, state)
-            self._mill(deque(plan.decode))
+            self._unpacking.expect(plan.again)
+            self._mill(deque([*plan.again, *plan.decode]))
             self._settle_lost(state)
             self._seal()
         finally:
@@ -179,24 +171,28 @@ class Ingest:
                 unseen = replace(file, size_bytes=0, mtime_ns=0, etag="", content_hash="")
                 self._reject_files([unseen], DECODE, failure, attempts)
 
-    def _mill(self, todo: deque[Contents]) -> None:
-        while todo or self._session.pending():
-            while todo and self._has_room():
-                self._feed(todo.popleft())
-            if not todo and not self._session.pending(DECODE) + self._session.pending(RECOGNISE):
+    def _mill(self, todo: deque[Again | Contents]) -> None:
+        while todo or self._long or self._session.pending():
+            while (todo or self._long) and (self._has_room() or not self._session.pending()):
+                self._feed_next(todo)
+            if not todo and not self._preparing + self._session.pending(RECOGNISE):
                 self._session.flush(EMBED)
             for outcome in self._session.poll(_POLL_S):
                 self._handle(outcome)
             self._seal_when_due()
-            self._watcher.progressed(self.balance, self._session)
+            self._watcher.progressed(self.balance, self._session, self._long.progress())
 
     def _has_room(self) -> bool:
         return (
-            self._session.pending(DECODE) < _QUEUED_DECODES
+            self._preparing < _QUEUED_DECODES
             and self._session.pending(EMBED)
             < max(_QUEUED_EMBEDS, self._embed_rate * _QUEUED_EMBED_S)
             and self._session.bytes_in_flight() < self._engine.bytes_in_flight
         )
+
+    @property
+    def _preparing(self) -> int:
+        return self._session.pending(DECODE) + self._session.pending(UNPACK)
 
     @property
     def _embed_rate(self) -> float:
@@ -204,18 +200,36 @@ class Ingest:
         done = self._session.stats()[EMBED].items - self._embedded_before
         return done / max(1.0, time.monotonic() - self._started_at)
 
-    def _feed(self, contents: Contents) -> None:
+    def _feed_next(self, todo: deque[Again | Contents]) -> None:
+        """Files that were begun come before others, so that what is held of them can go."""
+        if self._long:
+            key, request = self._long.next_request()
+            self._session.submit(DECODE, key, request)
+        else:
+            self._feed(todo.popleft())
+
+    def _feed(self, contents: Again | Contents) -> None:
+        if isinstance(contents, Again):
+            self._unpacking.feed(contents)
+            return
         file = contents.first
         self._decoding[file.source_id] = contents
         self._session.submit(DECODE, file.source_id, DecodeRequest(file))
 
     def _handle(self, outcome: Outcome) -> None:
-        if outcome.stage == EMBED:
+        if outcome.failure and outcome.failure.code == LakeError.code:
+            raise LakeError(outcome.failure.reason)  # no word on the source
+        if outcome.stage == UNPACK:
+            self._unpacked(outcome)
+        elif outcome.stage == EMBED:
             space, _, input_hash = outcome.key.partition("/")
             result = outcome.failure or outcome.value
             for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
                 self._finish(self._pending.pop(source_id))
+        elif self._long.is_range(outcome.key):
+            self._handle_range(outcome)
         elif outcome.failure:
+            self._long.drop(outcome.key)
             contents = self._decoding.pop(outcome.key)
             if outcome.failure.code == UnreadableError.code:
                 self._lose_first(contents, outcome.failure, outcome.attempts)
@@ -223,8 +237,30 @@ class Ingest:
                 self._reject_files(contents.files, outcome.stage, outcome.failure, outcome.attempts)
         elif isinstance(outcome.value, Decoded):
             self._session.submit(RECOGNISE, outcome.key, outcome.value, arrays=outcome.arrays)
+        elif isinstance(outcome.value, LongFile):
+            self._long.begin(self._decoding[outcome.key], outcome.value)
         else:
-            self._embed(self._decoding.pop(outcome.key), outcome.value, outcome.arrays)
+            arrays = self._long.finish(outcome.key) or outcome.arrays
+            self._embed(self._decoding.pop(outcome.key), outcome.value, arrays)
+
+    def _handle_range(self, outcome: Outcome) -> None:
+        source_id = self._long.source_of(outcome.key)
+        if source_id is None:
+            return
+        failure, value = outcome.failure, outcome.value
+        if failure and failure.code == UnreadableError.code:
+            self._long.drop(source_id)
+            self._lose_first(self._decoding.pop(source_id), failure, outcome.attempts)
+            return
+        if isinstance(value, DecodedPiece) and value.piece.content.needs_recognition:
+            self._session.submit(RECOGNISE, outcome.key, value, arrays=outcome.arrays)
+            return
+        following = self._long.arrived(outcome.key, failure or (value.piece, outcome.arrays))
+        if isinstance(following, Failure):
+            contents = self._decoding.pop(source_id)
+            self._reject_files(contents.files, outcome.stage, following, outcome.attempts)
+        elif following is not None:
+            self._session.submit(DECODE, source_id, following)
 
     def _lose_first(self, contents: Contents, failure: Failure, attempts: int) -> None:
         """The place is at fault, not the content: it is read from the next place that has it."""
@@ -232,85 +268,61 @@ class Ingest:
         if contents.others:
             self._feed(Contents(contents.others[0], contents.others[1:]))
 
-    def _embed(self, contents: Contents, milled: Milled, arrays: Arrays | None) -> None:
-        """Ask for the vectors that nobody asked for yet."""
-        wants = [want for want in self._desk.wants(milled) if not self._is_written(want)]
-        pending = _Pending(contents, milled, wants)
+    def _unpacked(self, outcome: Outcome) -> None:
+        source = self._unpacking.arrived(outcome)
+        if isinstance(source, Ready):
+            self._embed(source.again.contents, source.milled, source.arrays, source.again.spaces)
+        elif source is not None:  # something of it is gone or damaged
+            self._feed(source.contents)
+
+    def _embed(
+        self,
+        contents: Contents,
+        milled: Milled,
+        arrays: Arrays | None,
+        spaces: tuple[str, ...] = (),
+    ) -> None:
+        """Ask for the vectors that nobody asked for yet; only in some spaces, where the lake has the units."""
+        wants = self._wanted(milled, spaces)
+        pending = _Pending(contents, milled, wants, spaces)
         fresh = self._desk.enter(milled.source_id, wants)
-        recalled = self._recall(fresh)
+        recalled = self._written.recall(fresh)
         for want in fresh:
             if want.key in recalled:
                 self._desk.arrived(want.key, recalled[want.key], attempts=0)
             else:
-                self._submit_want(want, arrays)
+                submit_want(self._session, self._spaces[want.key.space], want, arrays)
         if self._desk.is_complete(milled.source_id):
             self._finish(pending)
         else:
             self._pending[milled.source_id] = pending
 
-    def _recall(self, wants: list[Want]) -> dict[Key, np.ndarray]:
-        """Vectors of contents that were embedded before, though for units of another partition.
-
-        One that is on its way into the lake right now is not found, and embedded again.
-        """
-        known: dict[str, list[str]] = {}
-        for want in wants:
-            if self._written[want.key.space].anywhere(want.key.input_hash):
-                known.setdefault(want.key.space, []).append(want.key.input_hash)
-        return {
-            Key(space, input_hash): vector
-            for space, hashes in known.items()
-            for input_hash, vector in self._lake.view().vectors_of(space, hashes).items()
-        }
-
-    def _is_written(self, want: Want) -> bool:
-        partition = want.unit.partition
-        row = (partition.modality, partition.granularity, want.key.input_hash)
-        return row in self._written[want.key.space]
-
-    def _submit_want(self, want: Want, arrays: Arrays | None) -> None:
-        contract = self._spaces[want.key.space]
-        key = f"{want.key.space}/{want.key.input_hash}"
-        if contract.input == "text":
-            bucket = contract.bucket(want.tokens)
-            rows = max(1, contract.batch_tokens // bucket)
-            self._session.submit(
-                EMBED,
-                key,
-                EmbedRequest(contract.key, want.unit.embedded_text),
-                cost=_PASS_COST // rows,
-                group=f"{contract.key}/{bucket}",
-            )
-            return
-        if arrays is None or want.unit.pixels_array is None:
-            raise ValueError(f"unit {want.unit.unit_id} has a pixels_hash but no pixels")
-        frames = arrays.pick(want.unit.pixels_array)
-        n_frames = max(1, frames.nbytes // (contract.frame_size**2 * 3))
-        self._session.submit(
-            EMBED,
-            key,
-            EmbedRequest(contract.key),
-            arrays=frames,
-            cost=_PASS_COST * n_frames // contract.batch_frames,
-            group=contract.key,
-        )
+    def _wanted(self, milled: Milled, spaces: Collection[str]) -> list[Want]:
+        return [w for w in self._desk.wants(milled, spaces) if not self._written.has(w)]
 
     def _finish(self, pending: _Pending) -> None:
         """Every vector has its answer: the source goes into the batch."""
         milled, contents = pending.milled, pending.contents
-        for want in self._desk.wants(milled):
+        for want in self._desk.wants(milled, pending.spaces):
             self._place_vector(want, contents)
-        self._rows.add_units(milled, sorted(self._spaces))
-        for unit in milled.units:
-            _count(self.balance.units, str(unit.partition))
+        if again := bool(pending.spaces):
+            self._rows.add_spaces(milled.source_id, pending.spaces)
+        else:
+            self._rows.add_units(milled, sorted(self._spaces))
+            self.balance.kept_bytes += milled.kept_bytes
+            for unit in milled.units:
+                _count(self.balance.units, str(unit.partition))
         facts = SourceFacts(milled.media_type, milled.title, milled.notes, len(milled.units))
         for file in contents.files:
             duplicate = file is not contents.first
             self._rows.add_path(file, "duplicate" if duplicate else "indexed", facts)
             self.balance.duplicate += duplicate
-            self.balance.indexed += not duplicate
+            self.balance.reembedded += again and not duplicate
+            self.balance.indexed += not again and not duplicate
         for reject in milled.rejects:
-            failure = Failure(reject.code, reject.reason, False, reject.page, reject.second)
+            failure = Failure(
+                reject.code, reject.reason, reject.retryable, reject.page, reject.second
+            )
             self._rows.add_reject(contents.first, reject.stage, failure)
             _count(self.balance.unit_rejects, reject.code)
         self._desk.leave(milled.source_id, pending.wants)
@@ -318,7 +330,7 @@ class Ingest:
     def _place_vector(self, want: Want, contents: Contents) -> None:
         partition = want.unit.partition
         label = f"{partition} @ {self._spaces[want.key.space].name}"
-        if self._is_written(want):
+        if self._written.has(want):
             _count(self.balance.reused, label)
             return
         result, attempts = self._desk.result(want.key)
@@ -329,9 +341,7 @@ class Ingest:
             _count(self.balance.unit_rejects, result.code)
             return
         self._rows.add_vector(want.key.space, partition, want.key.input_hash, result)
-        self._written[want.key.space].add(
-            (partition.modality, partition.granularity, want.key.input_hash)
-        )
+        self._written.add(want)
         _count(self.balance.vectors if attempts else self.balance.reused, label)
 
     def _reject_files(

@@ -33,7 +33,8 @@ ADVICE: Final = {
     "empty": "nothing is in it: look at where it came from",
     "unsupported": "convert it to one of the supported formats",
     "corrupt": "open it in the program it was made with; if that works, save it anew",
-    "encrypted": "save a copy without a password",
+    "encrypted": "of a PDF add the password to decoding.passwords, then run"
+    " `gristmill retry --lake URL --code encrypted`; of anything else save a copy without a password",
     "limit": "raise the named key in the section limits of the configuration, or split the file",
     "no_content": "nothing in it can be indexed; if you see something in it, see what was noted",
     "timeout": "raise the named key in the section limits of the configuration, or split the file",

@@ -58,7 +58,8 @@ class Pictures:
 
         if not self._has_room() or self._path is None:
             return ""
-        options = PreviewOptions(self._config.limits, side_px)
+        passwords = self._config.decoding.passwords
+        options = PreviewOptions(self._config.limits, side_px, passwords=passwords)
         try:
             drawn = preview(self._path, partition, locator, self._media_type, options)
         except SourceError as error:

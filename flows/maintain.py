@@ -11,18 +11,20 @@ from flows.segment_store import BUILDING
 from flows.snapshots import protect_key
 from infra import pointer
 from infra.local_blobs import half_written, local_root
+from infra.payloads import PAYLOADS, Payloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from infra.lake import Lake
     from infra.lake.sweep import TableSweep
     from schemas.blobs import BlobStore
     from schemas.config import Config
     from schemas.other_formats import AnyManifest
 
 _FOLDERS = ("segments", "snapshots/files")  # of immutable blobs that manifests name
-_WRITERS_FOLDERS = ("tables", "segments", "snapshots", "forget", "damaged")
+_WRITERS_FOLDERS = ("tables", "segments", "snapshots", "forget", "damaged", PAYLOADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Collected:
         kept: Snapshots that stay.
         expired: Snapshots that go.
         blobs: Files of segments and snapshots that no kept snapshot names.
+        payloads: Kept pixels that no live unit has.
         half_written: Staging files of writers that were killed.
         tables: What became of each table.
         table_files: Data files that the tables as of now do not need.
@@ -45,6 +48,7 @@ class Collected:
     kept: tuple[str, ...]
     expired: tuple[str, ...]
     blobs: int
+    payloads: int
     half_written: int
     tables: tuple[TableSweep, ...]
     table_files: int
@@ -77,9 +81,10 @@ def collect(
         sweeper = lake.sweeper()
         tables = tuple(sweeper.sweep(spec, dry_run=dry_run) for spec in sweeper.specs())
         files = sweeper.vacuum(dry_run=dry_run)
+        payloads = unneeded_payloads(lake)
         staged = staging_files(lake_url)
         if not dry_run:
-            for key in blobs:
+            for key in [*blobs, *payloads]:
                 lake.blobs.delete(key)
             for path in staged:
                 path.unlink(missing_ok=True)
@@ -88,6 +93,7 @@ def collect(
         tuple(m.snapshot_id for m in kept),
         tuple(m.snapshot_id for m in expired),
         len(blobs),
+        len(payloads),
         len(staged),
         tables,
         files,
@@ -156,3 +162,9 @@ def unneeded(blobs: BlobStore, kept: Sequence[AnyManifest]) -> list[str]:
         return []
     needed = {ref.key for manifest in kept for ref in manifest.files()}
     return [key for folder in _FOLDERS for key in blobs.list(folder) if key not in needed]
+
+
+def unneeded_payloads(lake: Lake) -> list[str]:
+    """Keys of kept pixels that no live unit has. Only for the writer: a run writes them before its units."""
+    live = lake.live_units(columns=["pixels_hash"])
+    return Payloads(lake.blobs).unneeded(live["pixels_hash"])

@@ -34,6 +34,14 @@ class Contents:
         return (self.first, *self.others)
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A content whose units the lake has as they would be cut now, and which lacks vectors in spaces of these keys."""
+
+    contents: Contents
+    spaces: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Plan:
     """What a run has to do, and what it can leave alone.
@@ -41,6 +49,7 @@ class Plan:
     Attributes:
         found: Names listed.
         decode: Contents that are new or were read in another way before.
+        again: Contents to be embedded without being decoded (see flows/kept.py).
         relink: Contents the lake has complete: only their names are new (moves, copies).
         unchanged: Number of files whose content the lake has.
         refresh: (file, outcome) of those among them that look different now: written anew with equal content, moved
@@ -55,6 +64,7 @@ class Plan:
 
     found: int = 0
     decode: list[Contents] = field(default_factory=list)
+    again: list[Again] = field(default_factory=list)
     relink: list[Contents] = field(default_factory=list)
     unchanged: int = 0
     refresh: list[tuple[SourceFile, str]] = field(default_factory=list)

@@ -77,7 +77,11 @@ def preview_unit(lake_url: str, unit_id: str, config: Config) -> UnitPreview:
     partition = Partition(row["modality"], row["granularity"])
     locator = _locator(row["locator"])
     times = json.loads(row["attributes"] or "{}").get("frames_s", "")
-    options = PreviewOptions(config.limits, frames_s=tuple(map(float, times.split())))
+    options = PreviewOptions(
+        config.limits,
+        frames_s=tuple(map(float, times.split())),
+        passwords=config.decoding.passwords,
+    )
     file = _source(view, row["source_id"])
     media_type = view.facts([row["source_id"]])[row["source_id"]].media_type
     with open_file(file, limit_bytes=config.limits.file_bytes) as path:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from flows.show import harmless
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
+    from rich.progress import TaskID
+
+    from flows.long_files import LongProgress
     from flows.plan import Plan
     from schemas.balance import Balance
     from schemas.engine import Session
 
 _LOG = logging.getLogger("gristmill")
 _LOG_EVERY_S: Final = 10.0
-_STAGES: Final = ("decode", "recognise", "embed")
+_STAGES: Final = ("decode", "unpack", "recognise", "embed")
+_LONG_FILES: Final = 3  # that have a bar
+_NAME_CELLS: Final = 18
 
 
 class _RateColumn(ProgressColumn):
@@ -88,6 +98,7 @@ class ProgressWatcher:
             disable=not self._console.is_terminal,
         )
         self._tasks: dict[str, int] = {}
+        self._long: dict[str, TaskID] = {}
         self._logged_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -105,16 +116,19 @@ class ProgressWatcher:
     def started(self, plan: Plan) -> None:
         """Show what there is to do."""
         todo = len(plan.decode)
+        again = f" {len(plan.again)} to embed from what is kept," if plan.again else ""
         self._console.print(
-            f"{plan.found} files found: {todo} to decode, {plan.unchanged} unchanged,"
+            f"{plan.found} files found: {todo} to decode,{again} {plan.unchanged} unchanged,"
             f" {len(plan.gone)} gone",
             highlight=False,
         )
         for stage in _STAGES:
-            total = todo if stage == "decode" else 0
+            total = {"decode": todo, "unpack": len(plan.again)}.get(stage, 0)
             self._tasks[stage] = self._bars.add_task(stage, total=total, rejects="")
 
-    def progressed(self, balance: Balance, session: Session) -> None:
+    def progressed(
+        self, balance: Balance, session: Session, long_files: Sequence[LongProgress]
+    ) -> None:
         """Move the bars."""
         stats = session.stats()
         for stage in _STAGES:
@@ -129,19 +143,35 @@ class ProgressWatcher:
                 total=max(known, pool.items + pending),
                 rejects=f"{pool.failures} rejected" if pool.failures else "",
             )
-        self._log(balance, session)
+        self._show_long(long_files)
+        self._log(balance, session, long_files)
 
     def note(self, text: str) -> None:
         """A line between the bars."""
         self._console.print(text, highlight=False)
 
-    def _log(self, balance: Balance, session: Session) -> None:
+    def _show_long(self, long_files: Sequence[LongProgress]) -> None:
+        """A bar for each of the first long files that are being read, by parts."""
+        shown = {file.path: file for file in long_files[:_LONG_FILES]}
+        for path in self._long.keys() - shown.keys():
+            self._bars.remove_task(self._long.pop(path))
+        for path, file in shown.items():
+            if path not in self._long:
+                name = escape(harmless(PurePosixPath(path).name)[:_NAME_CELLS])
+                self._long[path] = self._bars.add_task(name, total=file.total, rejects="")
+            self._bars.update(self._long[path], completed=file.done)
+
+    def _log(self, balance: Balance, session: Session, long_files: Sequence[LongProgress]) -> None:
         now = time.monotonic()
         if self._console.is_terminal or now - self._logged_at < _LOG_EVERY_S:
             return
         self._logged_at = now
         self._console.print(
             f"indexed {balance.indexed}, rejected {balance.rejected_total}; waiting: "
-            + ", ".join(f"{stage} {session.pending(stage)}" for stage in _STAGES),
+            + ", ".join(f"{stage} {session.pending(stage)}" for stage in _STAGES)
+            + "".join(
+                f"; {harmless(file.path)}: {file.done} of {file.total} parts" for file in long_files
+            ),
             highlight=False,
+            markup=False,
         )

@@ -11,6 +11,7 @@ from flows.verify import inputs_of, verify_lake
 from flows.whole import look_at_manifests, look_at_snapshots
 from infra import pointer
 from infra.aside import set_aside
+from infra.payloads import Payloads
 from infra.sources.local import local_path
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def repair_lake(
     ) as repairer:
         repaired = repairer.repair()
         done = [*repaired.done, *_repair_snapshots(lake.blobs, run_id, progress)]
+        done += _repair_payloads(Payloads(lake.blobs), progress)
     found = verify_lake(lake, config, progress)
     found.repaired = done
     found.reread = sorted(repaired.withdrawn)
@@ -78,6 +80,15 @@ def _repair_snapshots(blobs: BlobStore, run_id: str, progress: Progress) -> list
         done.append(f"set snapshot {snapshot_id} aside: it is not whole")
     done += [f"entry {n} of the pointer has a stand-in" for n in pointer.mend(blobs, run_id, aside)]
     return [*done, *_point_at_a_whole_one(blobs, run_id, found, aside)]
+
+
+def _repair_payloads(payloads: Payloads, progress: Progress) -> list[str]:
+    """What is kept is only what its name says; what is missing is decoded when it is needed."""
+    done = []
+    for key, wrong in payloads.faults(progress).items():
+        payloads.delete(key)
+        done.append(f"deleted {key}: it {wrong}")
+    return done
 
 
 def _point_at_a_whole_one(

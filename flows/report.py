@@ -47,6 +47,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["gib"] = lambda size: f"{size / (1 << 30):.2f} GiB"
+    environment.filters["mib"] = lambda size: f"{size / (1 << 20):.1f} MiB"
     environment.filters["thousands"] = lambda number: f"{number:,}"
     names = {space.key: space.name for space in (manifest.spaces if manifest else ())}
     return environment.get_template("report.html").render(
@@ -98,6 +99,7 @@ def _outcomes(balance: Balance) -> list[tuple[str, int, float]]:
     """(name, files, share in percent) of every outcome that occurred."""
     counts = {
         "indexed": balance.indexed,
+        "embedded again": balance.reembedded,
         "unchanged": balance.unchanged,
         "duplicate": balance.duplicate,
         "rejected": balance.rejected_total,

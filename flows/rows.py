@@ -90,6 +90,10 @@ class BatchRows:
     def add_complete(self, source_id: str, spaces: Iterable[str]) -> None:
         """All units of the source are in this batch, and their vectors in these spaces are there."""
         self._complete("units", source_id=source_id, fingerprint=self.fingerprint)
+        self.add_spaces(source_id, spaces)
+
+    def add_spaces(self, source_id: str, spaces: Iterable[str]) -> None:
+        """The units that the lake has of the source have their vectors in these spaces."""
         for space in spaces:
             self._complete("space", source_id=source_id, fingerprint=space)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from schemas.search import SearchResult
 
 _GIB = 1 << 30
+_MIB = 1 << 20
 _SNIPPET_CHARS = 160
 _ROUTES_SHOWN = 4
 # Control characters drive a terminal, and the bidirectional ones show a name as another: names and texts are data.
@@ -44,6 +45,8 @@ def show_balance(balance: Balance) -> None:
     files = table_of("Balance", "files", "", right=(0,))
     files.add_row(str(balance.found), "found")
     files.add_row(str(balance.indexed), "indexed")
+    if balance.reembedded:
+        files.add_row(str(balance.reembedded), "embedded again, not decoded")
     files.add_row(str(balance.unchanged), "unchanged")
     files.add_row(str(balance.duplicate), "duplicate")
     codes = ", ".join(f"{n} {code}" for code, n in sorted(balance.rejected.items()))
@@ -58,6 +61,8 @@ def show_balance(balance: Balance) -> None:
     if balance.unit_rejects:
         lost = ", ".join(f"{n} {code}" for code, n in sorted(balance.unit_rejects.items()))
         console.print(f"parts of files lost: {lost} (gristmill rejects lists them)")
+    if balance.kept_bytes:
+        console.print(f"{balance.kept_bytes / _MIB:.1f} MiB of pixels kept for other encoders")
     if balance.stages:
         console.print(_stage_table(balance))
     console.print(
@@ -117,12 +122,15 @@ def show_hits(query: str, result: SearchResult) -> None:
     more = len(result.routes) - len(routes)
     routes += [f"and {more} more"] if more else []
     console.print("routes  " + "  ".join(routes), highlight=False, soft_wrap=True)
+    ranks = {hit.unit_id: hit.rank for hit in result.hits}
     for hit in result.hits:
         place = Locator(**hit.locator).as_text()
         line = Text(f"{hit.rank:>3}  {hit.score:.3f}  ")
         line.append(harmless(hit.path), style="cyan")
         line.append(f"  {place}" if place else "")
         line.append(f"  [{hit.partition}]", style="dim")
+        if hit.near_duplicate_of in ranks:
+            line.append(f"  looks like hit {ranks[hit.near_duplicate_of]}", style="dim")
         console.print(line, soft_wrap=True)
         if hit.text:
             console.print(
@@ -167,6 +175,9 @@ def show_status(found: dict[str, Any]) -> None:
         spaces = ", ".join(f"{name} {n}" for name, n in sorted(counts["vectors"].items()))
         rows.add_row(partition, str(counts["units"]), spaces)
     console.print(rows)
+    payloads = found["payloads"]
+    if payloads["files"]:
+        console.print(f"pixels kept: {payloads['files']} files, {payloads['bytes'] / _MIB:.1f} MiB")
     last = found["last_run"]
     if last:
         balance = last["balance"]
@@ -278,7 +289,8 @@ def show_collected(found: Collected) -> None:
     console.print(table)
     console.print(
         f"{len(found.expired)} snapshots {would}expired, {len(found.kept)} kept; {found.blobs} files of segments and"
-        f" snapshots, {found.table_files} files of tables and {found.half_written} half-written ones {would}deleted",
+        f" snapshots, {found.table_files} files of tables, {found.payloads} of kept pixels and"
+        f" {found.half_written} half-written ones {would}deleted",
         highlight=False,
         soft_wrap=True,
     )
@@ -313,7 +325,7 @@ def show_forgotten(proof: Proof) -> None:
     say(f"dropped: {len(proof.dropped_snapshots)} snapshots, {proof.deleted_blobs} files")
     say(f"current snapshot: {proof.snapshot or 'none, nothing is left'}")
     counts = ", ".join(f"{count} {kind}s" for kind, count in proof.needles.items())
-    size_mib = proof.searched_bytes / (1 << 20)
+    size_mib = proof.searched_bytes / _MIB
     say(f"searched for {counts} in {proof.searched_files} files ({size_mib:.1f} MiB): none found")
     say(
         "a file that is still in its folder is read again by the next run; copies on serving hosts are theirs to drop"

@@ -8,6 +8,7 @@ from typing import Any
 from flows import wiring
 from flows.manifests import all_manifests, find_snapshot, read_manifest, read_manifests
 from infra import pointer
+from infra.payloads import Payloads
 from schemas.errors import ConfigError, FormatError
 from schemas.other_formats import OtherFormat
 
@@ -118,6 +119,7 @@ def lake_status(lake_url: str) -> dict[str, Any]:
         partition, _, space = label.partition(" @ ")
         if vectors:
             rows[partition]["vectors"][space] = vectors
+    sizes = Payloads(lake.blobs).sizes()
     last = None
     if runs:
         last = {
@@ -133,6 +135,7 @@ def lake_status(lake_url: str) -> dict[str, Any]:
         "paths": counts["paths"],
         "rows": rows,
         "rejects": counts["rejects"],
+        "payloads": {"files": len(sizes), "bytes": sum(sizes.values())},
         "last_run": last,
     }
 

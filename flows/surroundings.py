@@ -68,7 +68,7 @@ class Surroundings:
 
     def _open(self) -> Session:
         executor = wiring.make_executor(self.config)
-        return executor.open(wiring.stage_specs(self.config)).__enter__()
+        return executor.open(wiring.stage_specs(self.config, self.lake.url)).__enter__()
 
 
 def new_run_id() -> str:

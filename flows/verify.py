@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flows import wiring
-from flows.maintain import staging_files, unneeded
+from flows.maintain import staging_files, unneeded, unneeded_payloads
 from flows.manifests import find_snapshot, manifest_key
 from flows.whole import Snapshots, look_at_snapshots
 from infra import pointer
@@ -13,6 +13,7 @@ from infra.aside import ASIDE
 from infra.lake import lock
 from infra.lake.inspect import inspect_tables
 from infra.lake.invariants import check_invariants
+from infra.payloads import PAYLOADS, Payloads
 from schemas.errors import LakeError
 from schemas.findings import Check, Finding, Verification
 
@@ -60,6 +61,7 @@ def verify_lake(lake: Lake, config: Config, progress: Progress) -> Verification:
     _tell_snapshots(snapshots, found)
     _tell_pointer(lake, snapshots, found)
     _tell_lease(lake, found)
+    _tell_payloads(lake, progress, found)
     if all(table.is_whole for table in tables):
         _tell_invariants(check_invariants(lake.view(), inputs_of(config, snapshots.whole)), found)
     else:
@@ -206,6 +208,18 @@ def _tell_lease(lake: Lake, found: Verification) -> None:
         found.findings.append(Finding("lease", key, wrong, "nothing, but no run can start", advice))
 
 
+def _tell_payloads(lake: Lake, progress: Progress, found: Verification) -> None:
+    payloads = Payloads(lake.blobs)
+    faults = payloads.faults(progress)
+    costs = "nothing now: its source is decoded when its pixels are embedded in another space"
+    advice = "gristmill verify --repair deletes it"
+    found.findings += [Finding("payload", key, why, costs, advice) for key, why in faults.items()]
+    sizes = payloads.sizes()
+    if sizes:
+        value = f"{len(sizes)} files, {sum(sizes.values())} bytes"
+        found.checks.append(Check(PAYLOADS, value, not faults))
+
+
 def _tell_leftovers(
     lake: Lake, tables: list[InspectedTable], snapshots: Snapshots, found: Verification
 ) -> None:
@@ -214,6 +228,8 @@ def _tell_leftovers(
         "half-written files of killed writers": len(staging_files(lake.url)),
         "files that a repair set aside": len(lake.blobs.list(ASIDE)),
     }
+    if all(table.is_whole for table in tables):
+        left["payloads that no live unit has"] = len(unneeded_payloads(lake))
     if snapshots.is_whole:
         left["files that no snapshot names"] = len(unneeded(lake.blobs, snapshots.readable))
     found.information |= {what: count for what, count in left.items() if count}

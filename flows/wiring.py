@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 # Raised when decoding, recognition or segmentation give other units for the same bytes: every source is then
 # read again at its next ingest.
-PIPELINE_VERSION: Final = 1
+PIPELINE_VERSION: Final = 2
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
-_SHARES: Final = {"decode": 0.2, "recognise": 0.2, "embed": 0.4, "index": 0.2}
+_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
 
 
 def workers(config: Config) -> int:
@@ -76,9 +76,12 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(config: Config) -> list[StageSpec]:
-    """The four pools of a run."""
-    from flows.ingest import CALL_COST, DECODE, EMBED, RECOGNISE
+def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
+    """The five pools of a run over a lake; by default over one in which no payloads are."""
+    from flows.embedding import CALL_COST, EMBED
+    from flows.ingest import DECODE, RECOGNISE
+    from flows.kept import UNPACK
+    from infra.payloads import Payloads
     from infra.sources import open_file
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
@@ -86,14 +89,15 @@ def stage_specs(config: Config) -> list[StageSpec]:
     from stages.index.stage import IndexStage
     from stages.recognise.options import RecogniseOptions
     from stages.recognise.stage import RecogniseStage
+    from stages.unpack import UnpackStage
 
     spaces = contracts(config)
     text_space = spaces[0]
     limits = config.limits
-    decode_options = DecodeOptions(limits, config.segmentation, config.recognition)
-    recognise_options = RecogniseOptions(config.recognition)
-    count = workers(config)
-
+    recognition, segmentation = config.recognition, config.segmentation
+    options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
+    payloads = Payloads.at(lake_url)
+    keep = payloads.keep if config.engine.keep_payloads else None
     gpus, embedders = embedding_gpus(config)
 
     def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
@@ -103,26 +107,23 @@ def stage_specs(config: Config) -> list[StageSpec]:
             memory_bytes=limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0,
             threads=_ENCODER_THREADS,
         )
-        actors = embedders if name == EMBED else count
+        actors = embedders if name == EMBED else workers(config)
         return StageSpec(name, factory, resources, actors=actors, **rest)
 
+    open_one = partial(open_file, limit_bytes=limits.file_bytes)
     return [
         spec(
             DECODE,
-            partial(
-                DecodeStage,
-                decode_options,
-                text_space,
-                partial(open_file, limit_bytes=limits.file_bytes),
-            ),
+            partial(DecodeStage, options, text_space, open_one, keep),
             timeout_s=limits.decode_timeout_s,
             recycle_after_items=config.engine.decode_recycle_items,
         ),
         spec(
             RECOGNISE,
-            partial(RecogniseStage, recognise_options, config.segmentation, text_space),
+            partial(RecogniseStage, RecogniseOptions(recognition), segmentation, text_space, keep),
             timeout_s=limits.recognise_timeout_s,
         ),
+        spec(UNPACK, partial(UnpackStage, text_space, payloads.read)),
         spec(
             EMBED,
             partial(EmbedStage, spaces),

@@ -97,9 +97,13 @@ class _ObstoreBlobs:
         return self.size_bytes(key) is not None
 
     def list(self, prefix: str = "") -> list[str]:
+        return [*self.sizes(prefix)]
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
         folder = check_prefix(prefix)
-        batches = self._call(folder, lambda: list(self._store.list(folder or None)))
-        return sorted(blob["path"] for batch in batches for blob in batch)
+        batches = self._call(folder, lambda: [*self._store.list(folder or None)])
+        found = {blob["path"]: blob["size"] for batch in batches for blob in batch}
+        return {key: found[key] for key in sorted(found)}
 
     def delete(self, key: str) -> None:
         self._check_writable(key)

@@ -74,6 +74,10 @@ class ReadOnlyLocalBlobs:
         """See :meth:`schemas.blobs.BlobStore.list`."""
         return list_files(self._root, prefix)
 
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """See :meth:`schemas.blobs.BlobStore.sizes`."""
+        return {key: (self._root / key).stat().st_size for key in self.list(prefix)}
+
     def local_path(self, key: str) -> Path:
         """See :meth:`schemas.blobs.BlobStore.local_path`."""
         if not self.exists(key):

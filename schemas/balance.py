@@ -21,11 +21,12 @@ class StageTime:
 
 @dataclass(slots=True)
 class Balance:
-    """found = indexed + unchanged + duplicate + rejected, and units = vectors + reused + rejected per space.
+    """found = indexed + reembedded + unchanged + duplicate + rejected; units = vectors + reused + rejected per space.
 
     Attributes:
         found: Files listed.
         indexed: Decoded, embedded and committed in this run.
+        reembedded: Embedded in spaces that they lacked, from texts and pixels that the lake keeps, without decoding.
         unchanged: Known from before, nothing to do.
         duplicate: Same content as another path.
         rejected: By code.
@@ -36,6 +37,7 @@ class Balance:
         vectors: New vectors by ``partition @ space``.
         reused: Units whose content had a vector already, by ``partition @ space``.
         unit_rejects: Units (or parts of files) lost while their file came through, by code.
+        kept_bytes: Written to keep pixels (`engine.keep_payloads`).
         stages: Time and items by stage.
         seconds: Wall time of the run.
         peak_memory_bytes: Of the process tree (proportional set size where the system tells it).
@@ -43,6 +45,7 @@ class Balance:
 
     found: int = 0
     indexed: int = 0
+    reembedded: int = 0
     unchanged: int = 0
     duplicate: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -52,6 +55,7 @@ class Balance:
     vectors: dict[str, int] = field(default_factory=dict)
     reused: dict[str, int] = field(default_factory=dict)
     unit_rejects: dict[str, int] = field(default_factory=dict)
+    kept_bytes: int = 0
     stages: dict[str, StageTime] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory_bytes: int = 0
@@ -67,11 +71,12 @@ class Balance:
         Raises:
             BalanceError: The message has the sum that does not hold.
         """
-        outcomes = self.indexed + self.unchanged + self.duplicate + self.rejected_total
+        known = self.reembedded + self.unchanged + self.duplicate
+        outcomes = self.indexed + known + self.rejected_total
         if self.found != outcomes:
             raise BalanceError(
                 f"{self.found} files found, but {outcomes} accounted for ({self.indexed} indexed,"
-                f" {self.unchanged} unchanged, {self.duplicate} duplicate,"
+                f" {self.reembedded} embedded again, {self.unchanged} unchanged, {self.duplicate} duplicate,"
                 f" {self.rejected_total} rejected): this is a bug in gristmill, please report it"
             )
 

@@ -55,6 +55,9 @@ class BlobStore(Protocol):
     def list(self, prefix: str = "") -> list[str]:
         """All keys below the folder `prefix` at any depth, sorted; all keys for an empty prefix."""
 
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Bytes of every key that :meth:`list` gives, in that order, at the price of one listing."""
+
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens when it is not there.
 

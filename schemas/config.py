@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from schemas.errors import ConfigError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MIB = 1 << 20
+_ENV = "env:"
 
 
 class _Section(BaseModel):
@@ -49,14 +51,43 @@ class Segmentation(_Section):
     clip_frames: int = Field(default=16, ge=1)
     video_frames: int = Field(default=32, ge=1)
     page_dpi: int = Field(default=144, ge=36, le=600)
+    page_pictures: bool = True
+    image_regions: bool = False
 
 
 class Recognition(_Section):
-    """Which recognisers run."""
+    """Which recognisers run. `speech_model` is a registry name (stages/recognise/speech_models.py)."""
 
     ocr: bool = True
+    layout: bool = True
     speech: bool = True
+    speech_model: str = "tiny.en"
     sound_tags: bool = True
+
+
+def _resolved(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not value.startswith(_ENV):
+        return secret
+    name = value.removeprefix(_ENV)
+    if name not in os.environ:
+        raise ValueError(f"the environment variable {name} is not set")
+    return SecretStr(os.environ[name])
+
+
+class Decoding(_Section):
+    """What opens locked files.
+
+    `passwords` are tried in order. ``env:NAME`` stands for the value of an environment variable, read where the
+    configuration is loaded. They are kept out of logs, tables, manifests and fingerprints.
+    """
+
+    passwords: tuple[SecretStr, ...] = Field(default=(), max_length=100)
+
+    @field_validator("passwords")
+    @classmethod
+    def _from_environment(cls, passwords: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(map(_resolved, passwords))
 
 
 class Engine(_Section):
@@ -64,7 +95,8 @@ class Engine(_Section):
 
     `workers` is the number of actors per pool, 0 for one per CPU core. `embed_gpus` is the share of a GPU that one
     embedding actor declares (several may share one), 0 to embed on the CPU; unset, it is 1 where this machine has a
-    GPU, with as many embedding actors as GPUs, else 0.
+    GPU, with as many embedding actors as GPUs, else 0. `keep_payloads` keeps in the lake the pixels that encoders were
+    given, so that embedding them in another space needs no decoding.
     """
 
     workers: int = Field(default=0, ge=0)
@@ -73,6 +105,7 @@ class Engine(_Section):
     bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
     commit_rows: int = Field(default=20_000, gt=0)
     commit_interval_s: float = Field(default=15.0, gt=0)
+    keep_payloads: bool = False
 
 
 class Indexing(_Section):
@@ -133,6 +166,7 @@ class Config(_Section):
     limits: Limits = Limits()
     segmentation: Segmentation = Segmentation()
     recognition: Recognition = Recognition()
+    decoding: Decoding = Decoding()
     engine: Engine = Engine()
     runs: Runs = Runs()
     indexing: Indexing = Indexing()

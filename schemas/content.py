@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 BlockKind = Literal["heading", "paragraph", "list_item", "caption", "code", "quote"]
+RegionKind = Literal["figure", "table", "picture", "equation"]
 BBox = tuple[float, float, float, float]
 SAMPLE_RATE_HZ: Final = 16_000
 
@@ -38,15 +39,39 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class TablePart:
+    """Where a table goes on, on a later page; `first_row` is the number of its first data row there."""
+
+    page: int
+    bbox: BBox
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
 class TableData:
-    """A table: `header` has one name a column, every row as many cells; an empty cell is ``""``."""
+    """A table: `header` has one name a column, every row as many cells; an empty cell is ``""``.
+
+    Attributes:
+        caption: Its caption, or empty.
+        header: One name a column; those of several header rows are joined, ``""`` where there is none.
+        rows: Data rows. A merged cell stands in each cell that it spans.
+        page: 1-based page it begins on, None where there are no pages.
+        bbox: Its box on that page, in PDF points.
+        first_row: 1-based number of the first data row in its file.
+        header_rows: The header as it stands, row by row; empty where it is not known or there is none.
+        columns_pt: x of the edges of its columns in PDF points, one more than columns; empty if unknown.
+        parts: The later pages that it goes on to, in order.
+    """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     page: int | None = None
     bbox: BBox | None = None
-    first_row: int = 1  # 1-based number of the first data row in its file
+    first_row: int = 1
+    header_rows: tuple[tuple[str, ...], ...] = ()
+    columns_pt: tuple[float, ...] = ()
+    parts: tuple[TablePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +83,96 @@ class PageContent:
         width_pt: Width in PDF points (1/72 inch).
         height_pt: Height in PDF points.
         text: Its text layer or, after recognition, its OCR text.
-        pixels_array: Index of its picture at model size, uint8 [1, S, S, 3].
+        pixels_array: Index of its picture at model size, uint8 [1, S, S, 3]; None where pages are not pictured.
         ocr_array: Index of its full render in grey, uint8 [H, W, 1], when the page has no text layer; else None.
+        layout_array: Index of a small render in grey, uint8 [H, W, 1], when there are doubts about it; else None.
+        pixels_hash: Of its picture, once that is out of reach; else empty.
     """
 
     number: int
     width_pt: float
     height_pt: float
     text: str
-    pixels_array: int
+    pixels_array: int | None
     ocr_array: int | None = None
+    layout_array: int | None = None
+    pixels_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionContent:
-    """A figure, table or picture cut out of a page. `pixels_array`: uint8 [1, S, S, 3]."""
+    """A figure (drawn), picture (pixels), table or equation cut out of a page.
 
-    kind: Literal["figure", "table", "picture"]
+    Attributes:
+        kind: What it is.
+        page: 1-based.
+        bbox: Its box in PDF points.
+        caption: The caption that belongs to it, or empty.
+        pixels_array: Index of its picture at model size, uint8 [1, S, S, 3]; the same for a picture used again;
+            None where pages are not pictured.
+        text: What is written inside of it: the labels of a figure, the signs of an equation; empty for a table.
+        pixels_hash: Of its picture, once that is out of reach; else empty.
+        phash: Perceptual hash of a figure or picture (see stages/near.py), from then on; empty where it has none.
+    """
+
+    kind: RegionKind
     page: int
     bbox: BBox
     caption: str
+    pixels_array: int | None
+    text: str = ""
+    pixels_hash: str = ""
+    phash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something on a page that its objects and text leave open: a layout model is asked for it.
+
+    Attributes:
+        region: What it may be, with its picture.
+        table: Its cells, if it may be a table.
+        stands: Whether it is taken for it when nobody can tell.
+        blocks: Its text as running text, which it is if it is nothing else.
+        rest: Words in its box that its cells do not have: running text if it is a table.
+    """
+
+    region: RegionContent
+    table: TableData | None = None
+    stands: bool = False
+    blocks: tuple[Block, ...] = ()
+    rest: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CropContent:
+    """A part of a picture: its bbox in pixels of the picture as shown. `pixels_array`: uint8 [1, S, S, 3]."""
+
+    bbox: BBox
     pixels_array: int
 
 
 @dataclass(frozen=True, slots=True)
 class ImageContent:
-    """A picture. `pixels_array`: uint8 [1, S, S, 3]; `ocr_array`: uint8 [H, W, 3] or None."""
+    """A picture.
+
+    Attributes:
+        width: In pixels, as it is shown.
+        height: The same.
+        pixels_array: Index of its picture at model size, uint8 [1, S, S, 3].
+        text: What is written on it, as far as it is known.
+        ocr_array: Index of the picture to be read, uint8 [H, W, 3], or None.
+        crops: Parts of it that are looked at alone.
+        phash: Perceptual hash of the whole, 16 hex digits; empty where it has none (see stages/near.py).
+    """
 
     width: int
     height: int
     pixels_array: int
     text: str = ""
     ocr_array: int | None = None
+    crops: tuple[CropContent, ...] = ()
+    phash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +227,48 @@ class ClipContent:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreenContent:
+    """A frame to be read, shown from `start_s` to `end_s`. `ocr_array`: uint8 [H, W, 1], grey."""
+
+    start_s: float
+    end_s: float
+    ocr_array: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenLine:
+    """A line of writing seen in a video from `start_s` to `end_s`."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubtitleTrack:
+    """Subtitles as text, by start. `language`: as the container has it (ISO 639-2, ``eng``), empty if unknown."""
+
+    language: str
+    lines: tuple[SpokenWords, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VideoContent:
-    """A video: its clips in order, and the whole sampled sparsely (`whole` spans it all)."""
+    """A video: its clips in order, and the whole sampled sparsely (`whole` spans it all).
+
+    Attributes:
+        duration_s: Until the end of the last thing shown or heard.
+        width: Of the picture as shown (rotation applied), in pixels.
+        height: The same.
+        fps: Average frames per second, 0 if unknown.
+        clips: In order, without gaps.
+        whole: All of it.
+        scene_cuts_s: Times at which a new scene begins.
+        metadata: Container tags such as title and artist.
+        screens: Frames to be read, in order; empty once recognition is done with them.
+        screen_lines: What was read in them, by start; empty before recognition.
+        subtitles: Text tracks, the one to show first; once it is known what is said, without those that say it again.
+    """
 
     duration_s: float
     width: int
@@ -155,17 +278,21 @@ class VideoContent:
     whole: ClipContent
     scene_cuts_s: tuple[float, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
+    screens: tuple[ScreenContent, ...] = ()
+    screen_lines: tuple[ScreenLine, ...] = ()
+    subtitles: tuple[SubtitleTrack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PartialReject:
-    """A part of a file that was lost while the rest came through."""
+    """A part of a file that was lost while the rest came through. `retryable`: it may come through at another try."""
 
     stage: str
     code: str
     reason: str
     page: int | None = None
     second: float | None = None
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +307,7 @@ class Content:
         image, sound, video: At most one of each.
         notes: What a person should know ("animated: first of 12 frames"), shown with the source.
         rejects: Parts that were lost.
+        doubts: What recognition has to decide, in page order; none are left after it.
     """
 
     media_type: str
@@ -193,14 +321,17 @@ class Content:
     video: VideoContent | None = None
     notes: tuple[str, ...] = ()
     rejects: tuple[PartialReject, ...] = field(default=())
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def needs_recognition(self) -> bool:
-        """Whether OCR, speech or sound recognition still has something to read."""
+        """Whether OCR, layout, speech or sound recognition still has something to look at."""
         return (
-            any(page.ocr_array is not None for page in self.pages)
+            bool(self.doubts)
+            or any(page.ocr_array is not None for page in self.pages)
             or (self.image is not None and self.image.ocr_array is not None)
             or (self.sound is not None and self.sound.samples_array is not None)
+            or (self.video is not None and bool(self.video.screens))
         )
 
     def with_note(self, note: str) -> Content:

@@ -34,7 +34,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An answer. `score` is calibrated (0..1, comparable across partitions); `locator` says where to look."""
+    """An answer. `score` is calibrated (0..1, comparable across partitions); `locator` says where to look.
+
+    `near_duplicate_of` is the unit_id of a better hit that looks the same (see stages/near.py), or empty.
+    """
 
     rank: int
     score: float
@@ -45,6 +48,7 @@ class Hit:
     text: str
     unit_id: str
     source_id: str
+    near_duplicate_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

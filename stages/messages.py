@@ -9,13 +9,51 @@ if TYPE_CHECKING:
     from schemas.content import Content, PartialReject
     from schemas.source import SourceFile
     from schemas.unit import Unit
+    from stages.ranges import Piece, Span
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """Decode this file, which has been hashed."""
+    """Decode this file, which has been hashed, or a range of it."""
 
     file: SourceFile
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LongFile:
+    """The file is long: ask for these ranges of it, then for them to be joined."""
+
+    source_id: str
+    media_type: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPiece:
+    """A range of a long file; its arrays travel beside it. If there is still something to read, recognition is next."""
+
+    source_id: str
+    piece: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """Put the ranges of a long file together.
+
+    The units that it is cut into point into the arrays of all pieces, one piece after the other.
+
+    Attributes:
+        file: The file.
+        media_type: Its type.
+        pieces: What was read, in order.
+        lost: Ranges that were not.
+    """
+
+    file: SourceFile
+    media_type: str
+    pieces: tuple[Piece, ...]
+    lost: tuple[PartialReject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +76,7 @@ class Milled:
         rejects: Parts that were lost.
         units: In order of unit_id; `pixels_array` counts in the arrays that travel beside this.
         tokens: Length of each unit's embedded text in tokens of the text space, 0 without text.
+        kept_bytes: What was written of its pixels to be kept.
     """
 
     source_id: str
@@ -47,6 +86,23 @@ class Milled:
     rejects: tuple[PartialReject, ...]
     units: tuple[Unit, ...]
     tokens: tuple[int, ...] = field(default=())
+    kept_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackRequest:
+    """Measure texts of kept units, and read their pixels, which were kept at this side of a frame, by their hashes."""
+
+    texts: tuple[str, ...]
+    frame_size: int
+    pixels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """Tokens of each text of an `UnpackRequest`; its pixels travel beside this, in its order."""
+
+    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ packages=$(grep -c '==' requirements.lock)
 echo "set-up: installing $packages packages from $lock; the first time takes a few minutes and 4 GB" >&2
 pip_install -r "$lock"
 pip_install --no-deps -r requirements-nodeps.lock ||
-    echo "set-up: the optional sound tagger could not be installed; recordings get no sound tags" >&2
+    echo "set-up: the optional models (sounds, layout) could not be installed; recordings get no sound tags, doubts of PDF pages stay" >&2
 # setuptools comes from the lock, so the build needs no environment of its own.
 pip_install --no-deps --no-build-isolation --editable .
 

@@ -131,16 +131,22 @@ class LakeView:
         }
 
     def live_units(
-        self, partition: Partition | None = None, columns: list[str] | None = None
+        self,
+        partition: Partition | None = None,
+        columns: list[str] | None = None,
+        source_ids: pa.Array | None = None,
     ) -> pa.Table:
         """Units of the latest complete batch of each live source, sorted by unit_id, each once.
 
         Args:
             partition: Only of this one.
             columns: Which of the table's; None for all.
+            source_ids: Only of these; None for all.
         """
         wanted = columns if columns is not None else paths.UNITS.schema.names
         live = self.live.live_units
+        if source_ids is not None:
+            live = live.filter(pc.is_in(live["source_id"], value_set=source_ids))
         where = pc.field("batch").isin(pc.unique(live["batch"]))
         where &= pc.field("source_id").isin(as_array(live["source_id"]))
         needed = list(dict.fromkeys([*wanted, "unit_id", "source_id", "batch"]))

@@ -1,8 +1,13 @@
-"""Containers: what is inside decides whether it is a picture, a sound or a video."""
+"""Containers: what is inside decides whether it is a picture, a sound, a video or a document."""
 
 from __future__ import annotations
 
+import re
+import zipfile
 from typing import TYPE_CHECKING, BinaryIO, Final
+
+from stages.decode._archive import ZIP_ERRORS
+from stages.decode._ole import compound_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +19,7 @@ _RIFF: Final = {
     b"RMID": "audio/midi",
     b"ACON": "application/x-navi-animation",
 }
+_IFF: Final = {b"AIFF": "audio/aiff", b"AIFC": "audio/aiff", b"8SVX": "audio/x-8svx"}
 # Major brands of ISO base media files (ISO/IEC 14496-12; registered at mp4ra.org).
 _FTYP: Final = {
     b"avif": "image/avif",
@@ -23,6 +29,9 @@ _FTYP: Final = {
     b"heim": "image/heic",
     b"heis": "image/heic",
     b"hevc": "image/heic",
+    b"hevx": "image/heic",
+    b"hevm": "image/heic",
+    b"hevs": "image/heic",
     b"mif1": "image/heic",
     b"msf1": "image/heic",
     b"M4A ": "audio/mp4",
@@ -37,11 +46,16 @@ _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_VIDEO: Final = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _OGG_VIDEO: Final = (b"\x80theora", b"BBCD\0", b"video\0", b"OVP80")
-_OPEN_XML: Final = (
-    (b"word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-    (b"xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    (b"ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+# Name of a member, or how names of members begin -> media type; of all that are there the first one counts.
+_MEMBERS: Final = (
+    ("word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("xl/workbook.bin", "application/vnd.ms-excel.sheet.binary.macroenabled.12"),
+    ("xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("META-INF/container.xml", "application/epub+zip"),
 )
+_MEMBER_HEADER: Final = re.compile(rb"PK\x03\x04.{22}(..)..", re.DOTALL)
+_MEDIA_TYPE: Final = re.compile(r"[a-z]+/[\w.+-]{1,90}")
 
 
 def by_container(head: bytes, file: BinaryIO) -> str | None:
@@ -49,12 +63,12 @@ def by_container(head: bytes, file: BinaryIO) -> str | None:
 
     Args:
         head: The first bytes of the file.
-        file: The file, seekable; read further only to find the tracks of an MP4.
+        file: The file, seekable; read further only for the tracks of an MP4 and the names in an archive.
     """
-    for kind in (_riff, _iff, _ogg, _matroska, _asf, _zip):
+    for kind in (_riff, _iff, _ogg, _matroska, _asf):
         if media_type := kind(head):
             return media_type
-    return _iso_media(head, file)
+    return _zip(head, file) or compound_type(head, file) or _iso_media(head, file)
 
 
 def _riff(head: bytes) -> str | None:
@@ -64,7 +78,7 @@ def _riff(head: bytes) -> str | None:
 
 
 def _iff(head: bytes) -> str | None:
-    return "audio/aiff" if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC") else None
+    return _IFF.get(head[8:12]) if head[:4] == b"FORM" else None
 
 
 def _ogg(head: bytes) -> str | None:
@@ -91,15 +105,28 @@ def _asf(head: bytes) -> str | None:
     return "video/x-ms-wmv" if _ASF_VIDEO in head else "audio/x-ms-wma"
 
 
-def _zip(head: bytes) -> str | None:
+def _zip(head: bytes, file: BinaryIO) -> str | None:
     if head[:4] not in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
         return None
     if head[30:38] == b"mimetype":  # OpenDocument and EPUB store their type first, uncompressed
-        name = head[38:].split(b"PK", 1)[0][:100]
-        return name.decode("ascii", "replace").strip("\0 \r\n") or "application/zip"
-    if b"[Content_Types].xml" in head or b"_rels/.rels" in head:
-        return next((kind for part, kind in _OPEN_XML if part in head), "application/zip")
-    return "application/zip"
+        name = head[38:].split(b"PK", 1)[0][:100].decode("ascii", "replace").strip("\0 \r\n")
+        if _MEDIA_TYPE.fullmatch(name):
+            return name
+    names = _member_names(head, file)
+    if not {"[Content_Types].xml", "_rels/.rels", "META-INF/container.xml"}.intersection(names):
+        return "application/zip"
+    kinds = (kind for part, kind in _MEMBERS if any(name.startswith(part) for name in names))
+    return next(kinds, "application/zip")
+
+
+def _member_names(head: bytes, file: BinaryIO) -> list[str]:
+    """Names in an archive, by its index or, where that is cut off, by what stands at its beginning."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.namelist()
+    except ZIP_ERRORS:
+        found = ((m.end(), int.from_bytes(m[1], "little")) for m in _MEMBER_HEADER.finditer(head))
+        return [head[start : start + size].decode("utf-8", "replace") for start, size in found]
 
 
 def _iso_media(head: bytes, file: BinaryIO) -> str | None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from stages.decode._fflog import MediaInfo
     from stages.decode._ffmpeg import Run
 
-_MISSING_S: Final = 1.0  # containers round, and count the encoder's delay and padding
-_MISSING_SHARE: Final = 0.02
+MISSING_S: Final = 1.0  # containers round, and count the encoder's delay and padding
+MISSING_SHARE: Final = 0.02
 _TOO_LARGE: Final = "exceeds specified max pixel count"  # what ffmpeg says of its option max_pixels
 
 
@@ -28,21 +28,31 @@ def damage(
         info: What the container announced.
         decoded_s: Seconds that came through.
     """
+    notes = reported(run, decoded_s)
+    if info.estimated or (lost := missing_end(decoded_s, info.duration_s)) is None:
+        return notes, ()
+    return (*notes, lost.reason), (lost,)
+
+
+def reported(run: Run, decoded_s: float) -> tuple[str, ...]:
+    """What ffmpeg said of a medium, of which so many seconds came through."""
     notes: list[str] = []
     if errors := run.log.errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         notes.append(f"ffmpeg reported: {errors[0]}{more}")
     if run.returncode < 0:
         notes.append(f"ffmpeg died by signal {-run.returncode} at {decoded_s:.1f} s")
-    announced_s = info.duration_s
-    if announced_s is None or info.estimated or decoded_s >= announced_s - _slack(announced_s):
-        return tuple(notes), ()
+    return tuple(notes)
+
+
+def missing_end(decoded_s: float, announced_s: float | None) -> PartialReject | None:
+    """What is lost of a medium that was announced to be longer than what came through; None if it is whole."""
+    if announced_s is None:
+        return None
+    if decoded_s >= announced_s - max(MISSING_S, MISSING_SHARE * announced_s):
+        return None
     reason = f"decoded {decoded_s:.1f} s of the {announced_s:.1f} s announced; the rest is damaged or missing"
-    return (*notes, reason), (PartialReject("decode", "corrupt", reason, second=decoded_s),)
-
-
-def _slack(announced_s: float) -> float:
-    return max(_MISSING_S, _MISSING_SHARE * announced_s)
+    return PartialReject("decode", CorruptError.code, reason, second=decoded_s)
 
 
 def refuse(path: Path, run: Run, what: str) -> NoReturn:

@@ -109,7 +109,7 @@ def read_text(
         data = path.read_bytes()
     except OSError as error:
         raise UnreadableError(f"{path} cannot be read: {error}") from error
-    text, notes = _decode(data, path, declaration)
+    text, notes = decode_bytes(data, path, declaration)
     if len(text) > limit_chars:
         raise LimitError(f"{path} has more characters than limits.text_chars = {limit_chars}")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -118,9 +118,22 @@ def read_text(
     return text, notes
 
 
-def _decode(
+def decode_bytes(
     data: bytes, path: Path, declaration: re.Pattern[bytes] | None
 ) -> tuple[str, tuple[str, ...]]:
+    """Decode a text whose bytes are at hand, a part of an archive for one.
+
+    Args:
+        data: The bytes.
+        path: The file they come from, for messages.
+        declaration: As for :func:`read_text`.
+
+    Returns:
+        The text as it stands, and notes for a person.
+
+    Raises:
+        CorruptError: No encoding fits.
+    """
     name, skip = _known_encoding(data)
     if name is None:
         name = _declared(data, declaration) or _guess(data)

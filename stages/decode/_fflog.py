@@ -20,13 +20,38 @@ _LEVEL: Final = re.compile(
     r"^((?:\[[^\]]* @ 0x[0-9a-f]+\] )*)\[(info|warning|error|fatal|panic)\] "
 )
 _DURATION: Final = re.compile(r"^\s+Duration: (\d+):(\d\d):(\d\d\.\d+)")
-_STREAM: Final = re.compile(r"^\s+Stream #0:\d+\S*: (Video|Audio): (.*)")
+_STREAM: Final = re.compile(
+    r"^\s+Stream #0:\d+(?:\[[^\]]*\])?(?:\(([^)]*)\))?\S*: (Video|Audio|Subtitle): (.*)"
+)
+_UNKNOWN_LANGUAGE: Final = "und"
+_CODEC: Final = re.compile(r"\w+")
 _TAG: Final = re.compile(r"^\s+(\w[\w -]*?)\s*: (.*)")
 _SIZE: Final = re.compile(r"[ ,](\d{1,6})x(\d{1,6})(?=[ ,]|$)")
 _FPS: Final = re.compile(r"([\d.]+)(k?) fps")
 _CHAPTER: Final = re.compile(r"^\s+(Chapter|Program) ")
 _COVER: Final = "(attached pic)"
 _ROTATION: Final = re.compile(r"rotation of (-?[\d.]+) degrees")
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One stream of a container.
+
+    Attributes:
+        kind: ``video``, ``audio`` or ``subtitle``.
+        number: 0-based among those of its kind, as in ffmpeg's ``s:0``.
+        codec: ffmpeg's name of it.
+        language: As the container has it (ISO 639-2 mostly), empty if unknown.
+        default: Marked as the one to play.
+        forced: Marked as to be shown in any case: translates only what is foreign.
+    """
+
+    kind: str
+    number: int
+    codec: str
+    language: str = ""
+    default: bool = False
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +65,7 @@ class MediaInfo:
         height: The same.
         fps: Average frames per second, 0 if unknown.
         has_video: There is a moving picture (a cover is none).
-        has_audio: There is a sound track.
+        tracks: All streams of picture, sound and subtitles, covers too.
         tags: Known tags in lower case, sorted; the file's before its streams', not those of chapters and covers.
     """
 
@@ -50,8 +75,17 @@ class MediaInfo:
     height: int = 0
     fps: float = 0.0
     has_video: bool = False
-    has_audio: bool = False
+    tracks: tuple[Track, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a sound track."""
+        return bool(self.of_kind("audio"))
+
+    def of_kind(self, kind: str) -> tuple[Track, ...]:
+        """The tracks of one kind, in order."""
+        return tuple(track for track in self.tracks if track.kind == kind)
 
 
 class LogSink:
@@ -125,16 +159,17 @@ def _plain(line: str) -> str:
 def _describe(lines: list[str], estimated: bool) -> MediaInfo:
     tags: dict[str, str] = {}
     duration_s: float | None = None
-    video, audio, rotation, tags_count = "", False, 0.0, True
+    tracks: list[Track] = []
+    video, rotation, tags_count = "", 0.0, True
     for line in lines:
         if _CHAPTER.match(line):
             tags_count = False
         elif match := _DURATION.match(line):
             duration_s = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
         elif match := _STREAM.match(line):
-            audio = audio or match[1] == "Audio"
-            video = video or (match[2] if _is_film(match) else "")
-            tags_count = _COVER not in match[2]
+            video = video or (match[3] if _is_film(match) else "")
+            tags_count = _COVER not in match[3]
+            tracks.append(_track(match, tracks))
         elif match := _ROTATION.search(line):
             rotation = rotation or float(match[1])
         elif tags_count and (match := _TAG.match(line)):
@@ -147,13 +182,26 @@ def _describe(lines: list[str], estimated: bool) -> MediaInfo:
         height=height,
         fps=_fps(video),
         has_video=bool(video),
-        has_audio=audio,
+        tracks=tuple(tracks),
         tags=tuple(sorted(tags.items())),
     )
 
 
+def _track(stream: re.Match[str], before: list[Track]) -> Track:
+    language, kind, rest = stream[1] or "", stream[2].lower(), stream[3]
+    codec = _CODEC.match(rest)
+    return Track(
+        kind=kind,
+        number=sum(track.kind == kind for track in before),
+        codec=codec[0] if codec else "",
+        language="" if language == _UNKNOWN_LANGUAGE else language,
+        default="(default)" in rest,
+        forced="(forced)" in rest,
+    )
+
+
 def _is_film(stream: re.Match[str]) -> bool:
-    return stream[1] == "Video" and _COVER not in stream[2]
+    return stream[2] == "Video" and _COVER not in stream[3]
 
 
 def _note_tag(tags: dict[str, str], name: str, value: str) -> None:

@@ -91,10 +91,13 @@ def _padded(row: Row, width: int) -> Row:
     return row + ("",) * (width - len(row))
 
 
+def header_names(header: Sequence[Row], width: int) -> Row:
+    """One name a column: header rows from top to bottom, a repeated name once; empty where there is none."""
+    columns = (dict.fromkeys(row[i] for row in header if row[i]) for i in range(width))
+    return tuple(" ".join(parts) for parts in columns)
+
+
 def _names(header: list[Row], width: int) -> Row:
-    """One name a column: header rows from top to bottom, a repeated name once; "column 3" where there is none."""
-    names = []
-    for column in range(width):
-        parts = dict.fromkeys(row[column] for row in header if row[column])
-        names.append(" ".join(parts) or f"column {column + 1}")
-    return tuple(names)
+    """As `header_names`, with "column 3" where there is none."""
+    names = header_names(header, width)
+    return tuple(name or f"column {i}" for i, name in enumerate(names, start=1))

@@ -15,3 +15,21 @@ for _name in _KEPT_OUT:
     del sys.modules[_name]
 
 pymupdf: Final[Any] = _pymupdf
+
+# What PyMuPDF lets out for damaged input: MuPDF's own errors, and Python's from its wrapper around odd values.
+MUPDF_ERRORS: Final = (
+    pymupdf.mupdf.FzErrorBase,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ZeroDivisionError,
+    OverflowError,
+)
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, on one line of at most 300 characters."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]

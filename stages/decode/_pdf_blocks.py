@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final
 
 from schemas.content import Block
-from stages.decode.layout import Line, join_lines, share_inside, union, words_of
+from stages.decode._pdf_apart import Apart, is_told, part, with_initials, without_told
+from stages.decode._pdf_flow import SMALL_SCALE, Run, in_flow, starts_note
+from stages.decode._pdf_furniture import find_furniture
+from stages.decode._pdf_text import frame
+from stages.decode.layout import join_lines, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from schemas.content import BBox, BlockKind
+    from schemas.content import BlockKind
+    from stages.decode._pdf_furniture import Place
     from stages.decode._pdf_text import PageText
+    from stages.decode.layout import Line
 
-_MARGIN_SHARE: Final = (
-    0.12  # of the page height, at the top and at the bottom, where furniture stands
-)
-_MIN_REPEATS: Final = 3
 _MAX_HEADING_CHARS: Final = 200
 _MAX_BOLD_HEADING_CHARS: Final = 100
 _HEADING_SCALE: Final = (
@@ -28,14 +30,11 @@ _HEADING_SCALE: Final = (
 )
 _MAX_LEVEL: Final = 6
 _INDENT_SIZES: Final = (0.7, 4.0)  # least and most indent of a first line, in font sizes
-_INSIDE_SHARE: Final = 0.6
 _MAX_LABEL_WORDS: Final = 6
-
-_PAGE_NUMBER: Final = re.compile(
-    r"(?:[-\u2013\u2014\s|]*(?:page|seite|p\.)?\s*(?:\d{1,5}|[ivxlc]{1,7})(?:\s*(?:/|of|von)\s*\d{1,5})?[-\u2013\u2014\s|.]*)",
-    re.IGNORECASE,
+_MIN_SMALL_CHARS: Final = (
+    12  # a shorter line of small type is an index or an exponent, if it is no note
 )
-_EDGE_NUMBER: Final = re.compile(r"^\d{1,5}(?=\s)|(?<=\s)\d{1,5}$")
+
 _BULLET: Final = re.compile(
     r"(?:[\u2022\u2023\u25aa\u25cf\u25e6\u2043\u2219\u25a0\u25ba\u2013*]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+\S"
 )
@@ -67,161 +66,152 @@ class Outline:
 
     def level(self, page: int, text: str) -> int:
         """Level of the bookmark with this text on this page, 0 if there is none."""
-        return self.levels.get(page, {}).get(_key(text), 0)
+        levels = self.levels.get(page)
+        return levels.get(_key(text), 0) if levels else 0
 
 
 def build_blocks(
-    pages: Sequence[PageText], outline: Outline, body_pt: float, taken: Mapping[int, Sequence[BBox]]
+    pages: Sequence[PageText], outline: Outline, body_pt: float, apart: Mapping[int, Apart]
 ) -> tuple[Block, ...]:
-    """Blocks of a document in reading order.
+    """Blocks of a document in reading order. Every word is in one of them, in a table, or in a header or footer.
 
     Args:
         pages: Text of its pages.
         outline: Its bookmarks.
         body_pt: Font size of its running text.
-        taken: By page, boxes whose text stands elsewhere (tables) or is a label inside of a figure.
+        apart: By page, its tables and what else is told elsewhere.
 
     Returns:
-        Blocks with page and bbox, without headers, footers and page numbers that repeat.
+        Blocks with page and bbox, without headers, footers and page numbers. Words in the box of a table that its
+        cells do not have are a paragraph after the text of the page; its footnotes come last. A paragraph that goes
+        on over a page is one block, with the box of what is on its first page. The caption of a table is told by
+        the table.
     """
-    furniture = _furniture(pages)
-    runs: list[_Run] = []
-    for page in pages:
-        for group in page.groups:
-            boxes = taken.get(page.number, ())
-            kept = [
-                line
-                for line in group
-                if (page.number, line.bbox) not in furniture
-                and not any(_inside(line, box) for box in boxes)
-            ]
-            runs += _runs(page.number, kept, outline, body_pt)
+    style = _Style(outline, body_pt, words_of(line.text for page in pages for line in page.lines))
+    furniture = find_furniture(pages)
+    runs = in_flow(
+        chain.from_iterable(
+            _page_runs(page, furniture, apart.get(page.number, Apart()), style) for page in pages
+        ),
+        body_pt,
+        {page.number: page.height_pt for page in pages},
+    )
     levels = _size_levels(runs, body_pt)
-    known = words_of(line.text for page in pages for line in page.lines)
-    return tuple(_block(run, levels, known) for run in runs)
+    blocks = [_block(run, levels, style.known) for run in runs]
+    return tuple(without_told(blocks, {page: found.tables for page, found in apart.items()}))
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Lines of one group that are one thing. `heading`: 0 no, -1 by its type, else level from the outline."""
+class _Style:
+    """What is known of the document as a whole."""
 
-    page: int
-    lines: tuple[Line, ...]
-    heading: int
-
-    @property
-    def size(self) -> float:
-        return round(max(line.size for line in self.lines) * 2) / 2
+    outline: Outline
+    body_pt: float
+    known: frozenset[str]  # its words
 
 
 def _key(title: str) -> str:
     bare = _NUMBERING.sub("", title.strip()) or title
-    return "".join(c for c in bare.casefold() if c.isalnum())
+    return "".join(filter(str.isalnum, bare.casefold()))
 
 
-def _inside(line: Line, box: BBox) -> bool:
-    return share_inside(line.bbox, box) >= _INSIDE_SHARE
+def _page_runs(page: PageText, furniture: set[Place], apart: Apart, style: _Style) -> list[Run]:
+    kept = (
+        [line for line in group if (page.number, line.bbox) not in furniture]
+        for group in page.groups
+    )
+    parted = part(kept, apart)
+    runs: list[Run] = []
+    for group in with_initials(parted.groups, style.body_pt, style.known):
+        runs += _runs(page.number, group, style)
+    if apart.tables:
+        runs = [run for run in runs if not _is_told(run, apart, style)]
+    loose = [Run(page.number, tuple(parted.lost), is_loose=True)] if parted.lost else []
+    return runs + loose
 
 
-def _furniture(pages: Sequence[PageText]) -> set[tuple[int, BBox]]:
-    """Lines in the margins that repeat over pages (digits apart) and page numbers that stand alone."""
-    if len(pages) < 2:
-        return set()
-    places: dict[str, list[tuple[int, BBox]]] = defaultdict(list)
-    found: set[tuple[int, BBox]] = set()
-    for page in pages:
-        for line in _margin_lines(page):
-            place = (page.number, line.bbox)
-            if _PAGE_NUMBER.fullmatch(line.text):
-                found.add(place)
-            places[re.sub(r"\d+", "#", line.text)].append(place)
-    least = min(_MIN_REPEATS, len(pages))
-    for same in places.values():
-        if len({number for number, _ in same}) >= least:
-            found.update(same)
-    return found | _numbered(pages, least)
+def _is_told(run: Run, apart: Apart, style: _Style) -> bool:
+    if run.heading:  # it heads what follows the table as well
+        return False
+    text = _text(run, style.known)
+    return is_told(text, apart.tables, is_caption=run.kind == "caption")
 
 
-def _numbered(pages: Sequence[PageText], least: int) -> set[tuple[int, BBox]]:
-    """Running titles that begin or end with the page number: their words change with the chapter.
-
-    The number printed differs from the number in the file by the same amount on most pages; a first or last line
-    that keeps to this difference is a running title.
-    """
-    offsets: dict[tuple[int, BBox], set[int]] = {}
-    for page in pages:
-        lines = sorted(_margin_lines(page), key=lambda line: line.bbox[1])
-        for line in (*lines[:1], *lines[-1:]):
-            numbers = _EDGE_NUMBER.findall(line.text)
-            offsets[page.number, line.bbox] = {int(n) - page.number for n in numbers}
-    counts = Counter(offset for found in offsets.values() for offset in found)
-    if not counts:
-        return set()
-    usual, count = max(counts.items(), key=lambda item: (item[1], -abs(item[0])))
-    if count < max(_MIN_REPEATS, least):
-        return set()
-    return {place for place, found in offsets.items() if usual in found}
-
-
-def _margin_lines(page: PageText) -> list[Line]:
-    top, bottom = _MARGIN_SHARE * page.height_pt, (1 - _MARGIN_SHARE) * page.height_pt
-    return [line for line in page.lines if line.bbox[3] <= top or line.bbox[1] >= bottom]
-
-
-def _runs(page: int, lines: list[Line], outline: Outline, body_pt: float) -> list[_Run]:
-    runs: list[_Run] = []
-    for _, same in groupby(
-        lines, key=lambda line: (_is_large(line, body_pt), line.bold, line.mono)
-    ):
-        part = tuple(same)
-        heading = _heading(page, part, outline, body_pt)
-        pieces = [part] if heading else _paragraphs(part)
-        runs += [_Run(page, tuple(piece), heading) for piece in pieces]
+def _runs(page: int, lines: list[Line], style: _Style) -> list[Run]:
+    runs: list[Run] = []
+    for _, same in groupby(zip(_steps(lines, style.body_pt), lines, strict=True), key=_type):
+        alike = tuple(line for _, line in same)
+        heading = _heading(page, alike, style)
+        pieces = [list(alike)] if heading else _paragraphs(alike)
+        runs += [Run(page, tuple(piece), heading, kind=_kind(piece)) for piece in pieces]
     return _rejoined(runs)
+
+
+def _type(item: tuple[int, Line]) -> tuple[int, bool, bool]:
+    step, line = item
+    return step, line.bold, line.mono
+
+
+def _steps(lines: Sequence[Line], body_pt: float) -> list[int]:
+    """Of each line: 1 for large type, 0 for the body's, -1 for small type, as notes have."""
+    steps: list[int] = []
+    for line in lines:
+        is_small = 0 < line.size <= SMALL_SCALE * body_pt
+        if _is_large(line, body_pt):
+            steps.append(1)
+        elif is_small and len(line.text) < _MIN_SMALL_CHARS and not starts_note(line.text):
+            steps.append(min(0, steps[-1]) if steps else 0)
+        else:
+            steps.append(-1 if is_small else 0)
+    return steps
 
 
 def _is_large(line: Line, body_pt: float) -> bool:
     return line.size >= _HEADING_SCALE * body_pt
 
 
-def _heading(page: int, lines: tuple[Line, ...], outline: Outline, body_pt: float) -> int:
-    text = join_lines(line.text for line in lines)
-    if len(text) > _MAX_HEADING_CHARS or not any(c.isalpha() for c in text):
+def _heading(page: int, lines: tuple[Line, ...], style: _Style) -> int:
+    if sum([len(line.text) - 1 for line in lines]) > _MAX_HEADING_CHARS:  # joining takes hyphens
         return 0
-    if level := outline.level(page, text):
+    text = join_lines(line.text for line in lines)
+    if len(text) > _MAX_HEADING_CHARS or not any(map(str.isalpha, text)):
+        return 0
+    if level := style.outline.level(page, text):
         return level
-    if _is_large(lines[0], body_pt) and not lines[0].mono:
+    if _is_large(lines[0], style.body_pt) and not lines[0].mono:
         return -1
     # Bold text of body size is a heading only where there are no bookmarks that would name it.
     alone = len(text) <= _MAX_BOLD_HEADING_CHARS and len(lines) <= 2 and text[-1] not in ".,;:"
-    return -1 if lines[0].bold and alone and not outline.levels and not CAPTION.match(text) else 0
+    named = bool(style.outline.levels) or CAPTION.match(text)
+    return -1 if lines[0].bold and alone and not named else 0
 
 
 def _paragraphs(lines: tuple[Line, ...]) -> list[list[Line]]:
     """Split at indented first lines and at bullets."""
     pieces: list[list[Line]] = []
-    left = min(line.bbox[0] for line in lines)
+    starts = [frame(line)[0] for line in lines]
+    left = min(starts)
+    least, most = _INDENT_SIZES
+    indented = [
+        least * line.size <= x - left <= most * line.size
+        for x, line in zip(starts, lines, strict=True)
+    ]
     for i, line in enumerate(lines):
-        follows = i > 0 and not _indented(lines[i - 1], left)
-        starts = _BULLET.match(line.text) or (follows and _indented(line, left))
-        if not pieces or (starts and not line.mono):
+        begins = _BULLET.match(line.text) or (indented[i] and i > 0 and not indented[i - 1])
+        if not pieces or (begins and not line.mono):
             pieces.append([])
         pieces[-1].append(line)
     return pieces
 
 
-def _indented(line: Line, left: float) -> bool:
-    least, most = _INDENT_SIZES
-    return least * line.size <= line.bbox[0] - left <= most * line.size
-
-
-def _rejoined(runs: list[_Run]) -> list[_Run]:
+def _rejoined(runs: list[Run]) -> list[Run]:
     """A bold or monospaced line inside of a paragraph does not end it."""
-    joined: list[_Run] = []
+    joined: list[Run] = []
     for run in runs:
         last = joined[-1] if joined else None
         if last and not last.heading and not run.heading and _flows(last.lines[-1], run.lines[0]):
-            joined[-1] = _Run(last.page, last.lines + run.lines, 0)
+            lines = last.lines + run.lines
+            joined[-1] = Run(last.page, lines, kind=_kind(lines))
         else:
             joined.append(run)
     return joined
@@ -237,7 +227,16 @@ def _flows(before: Line, after: Line) -> bool:
     )
 
 
-def _size_levels(runs: Sequence[_Run], body_pt: float) -> dict[float, int]:
+def _kind(lines: Sequence[Line]) -> BlockKind:
+    if all(line.mono for line in lines):
+        return "code"
+    first = join_lines(line.text for line in lines[:2])
+    if CAPTION.match(first):
+        return "caption"
+    return "list_item" if _BULLET.match(first) else "paragraph"
+
+
+def _size_levels(runs: Sequence[Run], body_pt: float) -> dict[float, int]:
     """Heading level of each font size: what the outline says of headings of that size, else by rank."""
     sizes = sorted({run.size for run in runs if run.heading == -1}, reverse=True)
     levels: dict[float, int] = {}
@@ -248,23 +247,21 @@ def _size_levels(runs: Sequence[_Run], body_pt: float) -> dict[float, int]:
     return levels
 
 
-def _block(run: _Run, levels: Mapping[float, int], known: frozenset[str]) -> Block:
-    texts = [line.text for line in run.lines]
-    bbox = union(line.bbox for line in run.lines)
+def _block(run: Run, levels: Mapping[float, int], known: frozenset[str]) -> Block:
+    text = _text(run, known)
     if run.heading:
         level = run.heading if run.heading > 0 else levels[run.size]
-        return Block("heading", join_lines(texts, known), level, run.page, bbox)
-    if all(line.mono for line in run.lines):
-        return Block("code", "\n".join(texts), 0, run.page, bbox)
-    text = join_lines(texts, known)
-    kind: BlockKind = "paragraph"
-    if CAPTION.match(text):
-        kind = "caption"
-    elif _BULLET.match(text):
-        kind = "list_item"
-    return Block(kind, text, 0, run.page, bbox)
+        return Block("heading", text, level, run.page, run.bbox)
+    return Block(run.kind, text, 0, run.page, run.bbox)
 
 
-def is_label(line: Line) -> bool:
+def _text(run: Run, known: frozenset[str]) -> str:
+    texts = [line.text for line in run.all_lines]
+    if run.kind == "code" and not run.heading:
+        return "\n".join(texts)
+    return " ".join(texts) if run.is_loose else join_lines(texts, known)
+
+
+def is_label(text: str) -> bool:
     """Whether a line inside of a figure is one of its labels and not a sentence."""
-    return len(line.text.split()) <= _MAX_LABEL_WORDS
+    return len(text.split()) <= _MAX_LABEL_WORDS

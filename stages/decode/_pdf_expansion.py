@@ -1,16 +1,59 @@
-"""How much a compressed stream of a PDF becomes, found out without keeping it."""
+"""What drawing a page of a PDF would take: refused before MuPDF runs or unpacks it."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from schemas.errors import LimitError
 from stages.decode._mupdf import pymupdf
 
 _FLATE_RATIO: Final = 1032  # the most that deflate can do: a match of 258 bytes in 2 bits
 _SKIP_BYTES: Final = 1 << 30  # the argument of fz_skip is a C int
 
 
-def expands_beyond(document: Any, xref: int, limit_bytes: int) -> bool:
+def picture_sizes(document: Any, number: int, limit_pixels: int) -> list[int]:
+    """Pixels of each picture that a page may draw.
+
+    Args:
+        document: An open pymupdf.Document.
+        number: Of the page, 1-based.
+        limit_pixels: The most that one may have.
+
+    Raises:
+        LimitError: One has more.
+    """
+    sizes = []
+    for _, _, width, height, *_ in document.get_page_images(number - 1):
+        if width * height > limit_pixels:
+            raise LimitError(
+                f"a picture of {width} x {height} pixels, more than limits.pixels = {limit_pixels}"
+            )
+        sizes.append(width * height)
+    return sizes
+
+
+def check_drawing(page: Any, limit_bytes: int, checked: set[int]) -> None:
+    """Refuse a page whose drawing expands without end.
+
+    Args:
+        page: A pymupdf.Page.
+        limit_bytes: What one of its streams may become.
+        checked: xrefs of streams that need no look any more; those of this page are added.
+
+    Raises:
+        LimitError: One becomes more.
+    """
+    document = page.parent
+    forms = (form[0] for form in document.get_page_xobjects(page.number))
+    for xref in {*page.get_contents(), *forms} - checked:
+        if _expands_beyond(document, xref, limit_bytes):
+            raise LimitError(
+                f"its drawing expands to more than limits.expanded_bytes = {limit_bytes}"
+            )
+        checked.add(xref)
+
+
+def _expands_beyond(document: Any, xref: int, limit_bytes: int) -> bool:
     """Whether a stream decodes to more than `limit_bytes`.
 
     Small streams with one filter of which the ratio is known are not looked into; others are decoded up to the limit

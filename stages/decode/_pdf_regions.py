@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stages.decode._mupdf import pymupdf
 from stages.decode._pdf_blocks import CAPTION
-from stages.decode.layout import area, join_lines, share_inside, union
+from stages.decode._pdf_gaps import is_code, is_gappy
+from stages.decode.layout import area, share_inside, union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.content import BBox
     from stages.decode._pdf_text import PageText
-    from stages.decode.layout import Line
 
+_mupdf: Final[Any] = pymupdf.mupdf
 _MIN_SIDE_PT: Final = 36.0  # half an inch: smaller is an icon, a bullet or a logo
 _MAX_PAGE_SHARE: Final = 0.9  # larger is a background or the scan of the page itself
 _GAP_PT: Final = 4.0  # paths of one drawing lie closer together
@@ -24,12 +26,13 @@ _EDGE_PT: Final = 6.0  # a frame that is drawn line by line lies within this of 
 _MIN_SHAPES: Final = 4  # fewer make a box or a rule, not a figure
 _FRAME_SHARE: Final = 0.85  # of the width or height of a drawing
 _MAX_TEXT_SHARE: Final = 0.45  # a frame around running text is not a figure
+_FEW_TEXT_SHARE: Final = 0.2  # labels
+_DOUBTFUL_TEXT_SHARE: Final = (
+    0.6  # a flow chart has much text in its boxes; above that it is a frame
+)
+_MIN_DOUBT_SHARE: Final = 0.04  # of the page
 _LABEL_PT: Final = 14.0  # a line of small type
 _MAX_LABEL_CHARS: Final = 16
-_CAPTION_PT: Final = 45.0
-_MAX_CAPTION_CHARS: Final = 600
-_TITLE_PT: Final = 20.0
-_MAX_TITLE_CHARS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +41,79 @@ class Drawn:
 
     images: tuple[BBox, ...]
     paths: tuple[BBox, ...]
-    strokes: tuple[BBox, ...]  # those of the paths that are lines, not areas
+    strokes: tuple[BBox, ...]  # those of the paths that are lines, not areas, and not one rectangle
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture (pixels in the file) or a figure (vector drawing)."""
+    """A picture (pixels in the file) or a figure (vector drawing).
+
+    Attributes:
+        kind: Which of them.
+        bbox: Its box with the labels around it.
+        sure: Whether what is drawn leaves no doubt that it is one.
+        stands: Whether it is taken for one if nobody can tell.
+        alone: Whether it is one picture of the file and nothing else.
+    """
 
     kind: Literal["figure", "picture"]
     bbox: BBox
+    sure: bool
+    stands: bool
+    alone: bool
 
 
-def read_drawn(page: Any) -> Drawn:
-    """One pass over a pymupdf.Page; text is left out, boxes are cut to the page."""
-    images: list[BBox] = []
-    paths: dict[BBox, None] = {}
-    strokes: dict[BBox, None] = {}
-    turn = page.rotation_matrix if page.rotation else None
-    limit: BBox = tuple(page.rect)
-    for kind, raw, *_ in page.get_bboxlog():
-        if "text" in kind or kind.startswith("ignore"):
-            continue
-        box = _clipped(tuple(pymupdf.Rect(raw) * turn) if turn else raw, limit)
-        if box is None:
-            continue
-        if "image" in kind:
-            images.append(box)
-        else:
-            paths[box] = None
-            if "stroke" in kind:
-                strokes[box] = None
-    return Drawn(tuple(images), tuple(paths), tuple(strokes))
+class _Boxes(_mupdf.FzDevice2):  # type: ignore[misc]  # its class is of type Any
+    """Notes the boxes of what is drawn, as pymupdf's `Page.get_bboxlog` does.
+
+    It is not told of text, which there is most of on most pages; images of one colour (masks) count as paths.
+    """
+
+    def __init__(self, limit: BBox) -> None:
+        super().__init__()
+        self.limit = limit
+        self.images: list[BBox] = []
+        self.paths: dict[BBox, None] = {}
+        self.strokes: dict[BBox, None] = {}
+        self.use_virtual_fill_path()
+        self.use_virtual_stroke_path()
+        self.use_virtual_fill_shade()
+        self.use_virtual_fill_image()
+        self.use_virtual_fill_image_mask()
+
+    def fill_path(self, _: Any, path: Any, __: int, matrix: Any, *___: Any) -> None:
+        if box := self._cut(_mupdf.ll_fz_bound_path(path, None, matrix)):
+            self.paths[box] = None
+
+    def stroke_path(self, _: Any, path: Any, stroke: Any, matrix: Any, *__: Any) -> None:
+        if box := self._cut(_mupdf.ll_fz_bound_path(path, stroke, matrix)):
+            self.paths[box] = None
+            if not _mupdf.ll_fz_path_is_rect(path, matrix):
+                self.strokes[box] = None
+
+    def fill_shade(self, _: Any, shade: Any, matrix: Any, *__: Any) -> None:
+        if box := self._cut(_mupdf.ll_fz_bound_shade(shade, matrix)):
+            self.paths[box] = None
+
+    def fill_image(self, _: Any, __: Any, matrix: Any, *___: Any) -> None:
+        if box := self._cut(_mupdf.ll_fz_transform_rect(_mupdf.fz_unit_rect, matrix)):
+            self.images.append(box)
+
+    def fill_image_mask(self, _: Any, __: Any, matrix: Any, *___: Any) -> None:
+        if box := self._cut(_mupdf.ll_fz_transform_rect(_mupdf.fz_unit_rect, matrix)):
+            self.paths[box] = None
+
+    def _cut(self, rect: Any) -> BBox | None:
+        return _clipped((rect.x0, rect.y0, rect.x1, rect.y1), self.limit)
+
+
+def read_drawn(shown: Any) -> Drawn:
+    """One pass over a pymupdf.DisplayList; text is left out, boxes are cut to the page."""
+    device = _Boxes(tuple(shown.rect))
+    everything = _mupdf.FzRect(_mupdf.FzRect.Fixed_INFINITE)
+    _mupdf.fz_run_display_list(shown.this, device, _mupdf.FzMatrix(), everything, _mupdf.FzCookie())
+    _mupdf.fz_close_device(device)
+    return Drawn(tuple(device.images), tuple(device.paths), tuple(device.strokes))
 
 
 def is_thin(box: BBox) -> bool:
@@ -91,66 +136,13 @@ def find_figures(drawn: Drawn, text: PageText, tables: Sequence[BBox], most: int
         bbox = cluster.bbox
         if any(max(share_inside(bbox, t), share_inside(t, bbox)) > 0.5 for t in tables):
             continue
-        if _is_figure(cluster, text):
+        verdict = _verdict(cluster, text)
+        if verdict is not None:
             kind: Literal["figure", "picture"] = "picture" if cluster.images else "figure"
-            found.append(Figure(kind, _with_labels(bbox, text)))
+            alone = cluster.images == 1 and not cluster.paths
+            found.append(Figure(kind, _with_labels(bbox, text), *verdict, alone))
     largest = sorted(found, key=lambda figure: (-area(figure.bbox), figure.bbox))[:most]
     return sorted(largest, key=lambda figure: (figure.bbox[1], figure.bbox[0]))
-
-
-def find_caption(bbox: BBox, text: PageText, *, above: bool = False) -> str:
-    """The caption next to a box, or empty.
-
-    Args:
-        bbox: Box of the figure or table.
-        text: Text of its page.
-        above: Whether captions stand above their object (tables) rather than below (figures); both are looked at.
-    """
-    best: tuple[float, str] | None = None
-    for group in text.groups:
-        for start, line in enumerate(group):
-            if not CAPTION.match(line.text):
-                continue
-            distance = _distance(line.bbox, bbox, above=above)
-            if distance is not None and (best is None or distance < best[0]):
-                best = (distance, _caption_text(group[start:]))
-    return best[1] if best else ""
-
-
-def find_title(bbox: BBox, text: PageText) -> str:
-    """The bold line right above a table, which stands for a caption where there is none; or empty."""
-    above = [
-        line
-        for line in text.lines
-        if line.bold
-        and 0 <= bbox[1] - line.bbox[3] + _THIN_PT <= _TITLE_PT
-        and line.bbox[0] < bbox[2]
-        and line.bbox[2] > bbox[0]
-    ]
-    nearest = max(above, key=lambda line: line.bbox[3], default=None)
-    return nearest.text if nearest and len(nearest.text) <= _MAX_TITLE_CHARS else ""
-
-
-def _caption_text(lines: Sequence[Line]) -> str:
-    first = lines[0]
-    kept = [first.text]
-    for line in lines[1:]:
-        if CAPTION.match(line.text) or abs(line.size - first.size) > 1:
-            break
-        kept.append(line.text)
-    return join_lines(kept)[:_MAX_CAPTION_CHARS]
-
-
-def _distance(line: BBox, bbox: BBox, *, above: bool) -> float | None:
-    """Vertical distance of a caption line in points, the usual side preferred; None if it is not next to the box."""
-    if line[0] > bbox[2] or line[2] < bbox[0]:
-        return None
-    over, under = bbox[1] - line[3], line[1] - bbox[3]
-    gap = max(over, under, 0.0)
-    if gap > _CAPTION_PT:
-        return None
-    usual = over >= under if above else under >= over
-    return gap if usual else gap + _CAPTION_PT / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +189,33 @@ def _touches(a: BBox, b: BBox, gap: float = _GAP_PT) -> bool:
     return a[0] <= b[2] + gap and b[0] <= a[2] + gap and a[1] <= b[3] + gap and b[1] <= a[3] + gap
 
 
-def _is_figure(cluster: _Cluster, text: PageText) -> bool:
+def _verdict(cluster: _Cluster, text: PageText) -> tuple[bool, bool] | None:
+    """Whether a cluster is a figure for sure, and whether it is one in doubt; None if it cannot be one."""
     bbox = cluster.bbox
-    if min(bbox[2] - bbox[0], bbox[3] - bbox[1]) < _MIN_SIDE_PT:
-        return False
-    if area(bbox) > _MAX_PAGE_SHARE * text.width_pt * text.height_pt:
-        return False
+    page_area = text.width_pt * text.height_pt
+    too_small = min(bbox[2] - bbox[0], bbox[3] - bbox[1]) < _MIN_SIDE_PT
+    if too_small or area(bbox) > _MAX_PAGE_SHARE * page_area:
+        return None
     if cluster.images and not cluster.paths:
-        return True
-    if not cluster.images and cluster.shapes < _MIN_SHAPES:
-        return False
+        return True, True
     written = sum(area(line.bbox) for line in text.lines if share_inside(line.bbox, bbox) > 0.5)
-    return written <= _MAX_TEXT_SHARE * area(bbox)
+    share = written / area(bbox)
+    if cluster.images or cluster.shapes >= _MIN_SHAPES:
+        possible = share <= _DOUBTFUL_TEXT_SHARE
+        return (share <= _FEW_TEXT_SHARE, share <= _MAX_TEXT_SHARE) if possible else None
+    if is_code(bbox, text) or _is_listing(bbox, text):
+        return None
+    # One path may be a whole chart, or a frame.
+    large = area(bbox) >= _MIN_DOUBT_SHARE * page_area and not all(map(is_thin, cluster.paths))
+    return (False, False) if large and share <= _FEW_TEXT_SHARE else None
+
+
+def _is_listing(bbox: BBox, text: PageText) -> bool:
+    """Whether most lines in a box begin at the same x: a frame or a ground with text on it."""
+    starts = Counter(
+        round(line.bbox[0]) for line in text.lines if share_inside(line.bbox, bbox) > 0.5
+    )
+    return starts.total() > 1 and 2 * max(starts.values()) > starts.total()
 
 
 def _with_labels(bbox: BBox, text: PageText) -> BBox:
@@ -218,7 +225,7 @@ def _with_labels(bbox: BBox, text: PageText) -> BBox:
     labels = [
         line.bbox
         for line in text.lines
-        if len(line.text) <= _MAX_LABEL_CHARS
+        if (len(line.text) <= _MAX_LABEL_CHARS or is_gappy([line]))
         and not CAPTION.match(line.text)
         and share_inside(line.bbox, near) > 0.5
     ]

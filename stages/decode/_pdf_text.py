@@ -3,65 +3,104 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from stages.decode._mupdf import pymupdf
-from stages.decode.layout import Line, clean_text, in_reading_order, reading_order, union
+from stages.decode._pdf_fonts import broken_fonts
+from stages.decode._pdf_spans import read_blocks
+from stages.decode._scripts import runs_leftwards
+from stages.decode.layout import (
+    Line,
+    clean_text,
+    columns,
+    in_reading_order,
+    mirrored,
+    reading_order,
+    union,
+    upright,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.content import BBox
+    from stages.decode._pdf_spans import Span, SpanLine
 
 # Without PRESERVE_LIGATURES MuPDF spells ligatures out; MEDIABOX_CLIP leaves out text beside the page.
 TEXT_FLAGS: Final = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
-_GARBAGE_SHARE: Final = 0.3  # more unknown characters than that: the fonts have no usable encoding
 _MIN_GUTTER: Final = 1.0  # in font sizes: columns are set further apart than words
 _SAME_BASELINE: Final = 0.5  # in font sizes
+_MIN_ACROSS: Final = 3  # lines that are written across all columns before the next ones
+_MIN_COLUMN_CHARS: Final = (
+    20  # of a line of a column of prose, on average; cells of a table have fewer
+)
+_MIN_LOST: Final = 20  # characters of broken fonts on a page,
+_LOST_SHARE: Final = 0.05  # and their share of it, for which it is worth while to read it by OCR
+_COPY_PT: Final = 2.0  # a shadow lies nearer than that
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageText:
-    """Text of a page: groups of lines as the page has them, in reading order."""
+    """Text of a page: groups of lines as the page has them, in reading order.
+
+    Attributes:
+        number: 1-based.
+        width_pt: Width in points, as it is shown.
+        height_pt: Height in points.
+        groups: Lines that stand together.
+        is_broken: Whether a good part of its text is set in fonts whose characters cannot be known; that part is
+            not among the lines.
+    """
 
     number: int
     width_pt: float
     height_pt: float
     groups: tuple[tuple[Line, ...], ...]
+    is_broken: bool = False
 
-    @property
-    def lines(self) -> list[Line]:
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
         """All lines in reading order."""
-        return [line for group in self.groups for line in group]
+        return tuple(line for group in self.groups for line in group)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """All its text, one line of text a line."""
         return "\n".join(line.text for line in self.lines)
 
 
-def read_text(number: int, display_list: Any, size: tuple[float, float]) -> PageText:
+def text_layer(display_list: Any) -> Any:
+    """The text layer of a pymupdf.DisplayList as a pymupdf.TextPage, for all that read it."""
+    return pymupdf.TextPage(display_list.get_textpage(TEXT_FLAGS))
+
+
+def read_text(number: int, layer: Any, size: tuple[float, float]) -> PageText:
     """Read the text layer.
 
     Args:
         number: 1-based page number.
-        display_list: The page as a pymupdf.DisplayList.
+        layer: What `text_layer` gives.
         size: Width and height of the page in points.
 
     Returns:
-        Its lines; no groups where there is no text or its characters cannot be known.
+        Its lines; without those whose characters cannot be known, where they are more than a few.
     """
-    raw = pymupdf.TextPage(display_list.get_textpage(TEXT_FLAGS)).extractDICT()
-    groups = [g for block in raw["blocks"] if (g := _merge(_lines(block)))]
-    if _is_garbage(groups):
-        groups = []
-    return PageText(number, *size, tuple(tuple(group) for group in _ordered(groups)))
+    blocks = read_blocks(layer)
+    spans = [span for block in blocks for line in block for span in line.spans]
+    broken = broken_fonts(spans)
+    is_broken = bool(broken) and _loses_much(spans, broken)
+    skipped = broken if is_broken else frozenset()
+    groups = [group for block in blocks for group in _groups(_lines(block, skipped)) if group]
+    ordered = _ordered(_without_copies(groups))
+    return PageText(number, *size, tuple(tuple(group) for group in ordered), is_broken)
 
 
 def letters(text: str) -> int:
     """Number of letters and digits."""
-    return sum(c.isalnum() for c in text)
+    return sum(map(str.isalnum, text))
 
 
 def body_size(pages: Sequence[PageText]) -> float:
@@ -73,32 +112,74 @@ def body_size(pages: Sequence[PageText]) -> float:
     return max(sizes, key=lambda size: (sizes[size], -size)) if sizes else 0.0
 
 
-def _lines(block: dict[str, Any]) -> list[Line]:
+def frame(line: Line) -> BBox:
+    """The box of a line as if it were level and ran to the right."""
+    box = upright(line.bbox, line.turn)
+    return mirrored(box) if runs_leftwards(line.text) else box
+
+
+def _loses_much(spans: Sequence[Span], broken: frozenset[str]) -> bool:
+    lost = total = 0
+    for span in spans:
+        chars = len(span.text.replace(" ", ""))
+        total += chars
+        lost += chars if span.face.font in broken else 0
+    return lost >= _MIN_LOST and lost >= _LOST_SHARE * total
+
+
+def _lines(block: Sequence[SpanLine], skipped: frozenset[str]) -> list[Line]:
     found = []
-    for raw in block.get("lines", ()):
-        level = abs(raw["dir"][0]) > abs(raw["dir"][1])
-        spans = [span for span in raw["spans"] if span["text"].strip()]
-        text = clean_text(_joined(raw["spans"]))
-        if text and spans:
-            found.append(replace(_line(text, spans, raw["bbox"]), level=level))
+    for raw in block:
+        spans = raw.spans
+        if skipped:
+            spans = [span for span in spans if span.face.font not in skipped]
+        text = clean_text(_joined(spans))
+        written = [span for span in spans if span.text.strip()]
+        if text and written:
+            found.append(_line(text, written, raw))
     return found
 
 
-def _joined(spans: list[dict[str, Any]]) -> str:
-    """Text of spans; a raised note mark is set off, or it would become a part of the word before it."""
+def _joined(spans: Sequence[Span]) -> str:
+    """Text of spans; a raised note mark is set off, or it would become a part of the word beside it."""
+    if len(spans) == 1:
+        return spans[0].text
     text = ""
+    after_mark = False
     for span in spans:
-        raised = span["flags"] & pymupdf.TEXT_FONT_SUPERSCRIPT and span["text"].strip().isdigit()
-        text += f" {span['text']}" if raised and not text[-1:].isdigit() else span["text"]
+        piece = span.text
+        raised = span.face.raised and piece.strip().isdigit()
+        set_off = after_mark or (raised and not text[-1:].isdigit())
+        text += f" {piece}" if set_off else piece
+        after_mark = bool(raised) and text.strip() == piece.strip()  # a note begins with its mark
     return text
 
 
-def _line(text: str, spans: list[dict[str, Any]], bbox: BBox) -> Line:
-    main = max(spans, key=lambda span: len(span["text"]))
-    bold = all(s["flags"] & pymupdf.TEXT_FONT_BOLD or "bold" in s["font"].lower() for s in spans)
-    mono = all(s["flags"] & pymupdf.TEXT_FONT_MONOSPACED for s in spans)
-    x0, y0, x1, y1 = bbox
-    return Line(text, (x0, y0, x1, y1), float(main["size"]), bold, mono)
+def _line(text: str, spans: Sequence[Span], raw: SpanLine) -> Line:
+    if len(spans) == 1:
+        _, size, (_, bold, mono, _) = spans[0]
+        return Line(text, raw.bbox, size, bold, mono, raw.turn)
+    main = max(spans, key=lambda span: len(span.text))
+    bold = all(span.face.bold for span in spans)
+    mono = all(span.face.mono for span in spans)
+    return Line(text, raw.bbox, main.size, bold, mono, raw.turn)
+
+
+def _groups(lines: list[Line]) -> list[list[Line]]:
+    return [_merge(column) for column in _columns(lines)]
+
+
+def _columns(lines: list[Line]) -> list[list[Line]]:
+    """Columns of prose that the file writes across, line by line, are taken apart."""
+    across = [pair for pair in pairwise(lines) if _stand_side_by_side(*pair)]
+    if not across:
+        return [lines]
+    prose = [p for p in across if min(len(line.text) for line in p) >= _MIN_COLUMN_CHARS]
+    if len(prose) < _MIN_ACROSS or 2 * len(prose) < len(across):
+        return [lines]
+    gutter = _MIN_GUTTER * min(line.size for line in lines)
+    found = columns([frame(line) for line in lines], gutter)
+    return [[lines[i] for i in sorted(column)] for column in found]
 
 
 def _merge(lines: list[Line]) -> list[Line]:
@@ -106,42 +187,88 @@ def _merge(lines: list[Line]) -> list[Line]:
     merged: list[Line] = []
     for line in lines:
         last = merged[-1] if merged else None
-        if last and last.level and line.level and _continues(last, line):
+        if last and _stand_side_by_side(last, line):
             merged[-1] = Line(
                 f"{last.text} {line.text}",
                 union((last.bbox, line.bbox)),
                 max(last.size, line.size),
                 last.bold and line.bold,
                 last.mono and line.mono,
+                last.turn,
             )
         else:
             merged.append(line)
     return merged
 
 
-def _continues(last: Line, line: Line) -> bool:
-    same_baseline = abs(line.bbox[3] - last.bbox[3]) <= _SAME_BASELINE * min(last.size, line.size)
-    return same_baseline and line.bbox[0] >= last.bbox[2] - last.size
+def _stand_side_by_side(last: Line, line: Line) -> bool:
+    if last.turn != line.turn:
+        return False
+    before, after = last.bbox, line.bbox
+    if line.turn:
+        before, after = upright(before, line.turn), upright(after, line.turn)
+    # A mirror moves no baseline, and most lines are told apart by theirs.
+    if abs(after[3] - before[3]) > _SAME_BASELINE * min(last.size, line.size):
+        return False
+    return frame(line)[0] >= frame(last)[2] - last.size
 
 
-def _is_garbage(groups: list[list[Line]]) -> bool:
-    text = "".join(line.text for group in groups for line in group)
-    unknown = sum(c == "\ufffd" or "\ue000" <= c <= "\uf8ff" for c in text)
-    return unknown > _GARBAGE_SHARE * len(text)
+def _without_copies(groups: list[list[Line]]) -> list[list[Line]]:
+    """Text that is drawn twice in one place, for a shadow or for weight, is there once."""
+    firsts: dict[str, Line] = {}
+    seen: set[tuple[str, int, int, int]] = set()
+    kept = []
+    for group in groups:
+        fresh = []
+        for line in group:
+            first = firsts.setdefault(line.text, line)
+            if first is line:
+                fresh.append(line)
+                continue
+            seen.update(_places(first))
+            places = _places(line)
+            if seen.isdisjoint(places):
+                fresh.append(line)
+            seen.update(places)
+        if fresh:
+            kept.append(fresh)
+    return kept
+
+
+def _places(line: Line) -> list[tuple[str, int, int, int]]:
+    """Cells of four grids, each moved by half a cell: two lines less than half a cell apart share one of them."""
+    x, y = (line.bbox[0] + line.bbox[2]) / 2, (line.bbox[1] + line.bbox[3]) / 2
+    half = _COPY_PT
+    return [
+        (
+            line.text,
+            number,
+            int((x + half * (number % 2)) // (2 * half)),
+            int((y + half * (number // 2)) // (2 * half)),
+        )
+        for number in range(4)
+    ]
 
 
 def _ordered(groups: list[list[Line]]) -> list[list[Line]]:
+    """What runs in one direction together, what there is most of first."""
+    by_turn: dict[int, list[list[Line]]] = {}
+    for group in groups:
+        by_turn.setdefault(group[0].turn, []).append(group)
+    turns = sorted(by_turn, key=lambda turn: (-_chars(by_turn[turn]), turn))
+    return [group for turn in turns for group in _placed(by_turn[turn])]
+
+
+def _placed(groups: list[list[Line]]) -> list[list[Line]]:
     """The order of the page's own content stream where it reads well, else by position."""
-    level = [group for group in groups if group[0].level]
-    turned = [group for group in groups if not group[0].level]
-    if _chars(turned) > _chars(level):  # a table set sideways: positions mean something else there
+    boxes = [upright(union(line.bbox for line in group), group[0].turn) for group in groups]
+    if runs_leftwards(" ".join(line.text for group in groups for line in group)):
+        boxes = [mirrored(box) for box in boxes]
+    if in_reading_order(boxes):
         return groups
-    boxes = [union(line.bbox for line in group) for group in level]
-    if not in_reading_order(boxes):
-        sizes = sorted(line.size for group in level for line in group)
-        order = reading_order(boxes, _MIN_GUTTER * sizes[len(sizes) // 2])
-        level = [level[i] for i in order]
-    return level + turned
+    sizes = sorted(line.size for group in groups for line in group)
+    order = reading_order(boxes, _MIN_GUTTER * sizes[len(sizes) // 2])
+    return [groups[i] for i in order]
 
 
 def _chars(groups: list[list[Line]]) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # EfficientNet evaluation code, and what the starter model was measured with.
 _CROP_SHARE: Final = 0.875
 _WHITE: Final = 255
+OCR_SIDE_PX: Final = 1600  # more does not help the text detector, which scales to 1280
+_MIN_OCR_SIDE_PX: Final = 16  # nothing legible is lower
 
 
 @dataclass(slots=True)
@@ -85,3 +87,19 @@ def letterbox(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     square = np.full((1, side, side, 3), _WHITE, dtype=np.uint8)
     square[0, top : top + height, left : left + width] = inner
     return square
+
+
+def could_hold_text(picture: Image.Image) -> bool:
+    """Neither too small nor of one colour."""
+    if min(picture.size) < _MIN_OCR_SIDE_PX:
+        return False
+    return picture.getcolors(maxcolors=1) is None
+
+
+def for_ocr(picture: Image.Image) -> NDArray[np.uint8]:
+    """A whole picture with its long side at most 1600, uint8 [H, W, 3] or, of a grey one, [H, W]."""
+    scale = OCR_SIDE_PX / max(picture.size)
+    if scale < 1:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return np.asarray(picture, dtype=np.uint8)

@@ -11,8 +11,8 @@ from schemas.content import SAMPLE_RATE_HZ
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FRAME: Final = SAMPLE_RATE_HZ // 50  # 20 ms
-_BLOCK: Final = 50 * 60 * _FRAME  # a minute at a time, so that float copies stay small
+FRAME: Final = SAMPLE_RATE_HZ // 50  # 20 ms
+_BLOCK: Final = 50 * 60 * FRAME  # a minute at a time, so that float copies stay small
 _BELOW_PEAK_DB: Final = 40.0
 _MIN_PAUSE_S: Final = 0.3
 
@@ -28,14 +28,14 @@ def find_silences(samples: NDArray[np.int16]) -> tuple[tuple[float, float], ...]
     Returns:
         (start_s, end_s), ascending, multiples of 20 ms. All of a silent recording is one pause.
     """
-    rms = _rms(samples)
+    rms = loudness(samples)
     if not rms.size:
         return ()
     quiet = rms <= rms.max() * 10 ** (-_BELOW_PEAK_DB / 20)
     if not rms.max():
         quiet[:] = True
     edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(np.int8)))
-    spans = edges.reshape(-1, 2) * (_FRAME / SAMPLE_RATE_HZ)
+    spans = edges.reshape(-1, 2) * (FRAME / SAMPLE_RATE_HZ)
     return tuple(
         (round(float(start), 2), round(float(end), 2))
         for start, end in spans
@@ -43,12 +43,13 @@ def find_silences(samples: NDArray[np.int16]) -> tuple[tuple[float, float], ...]
     )
 
 
-def _rms(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    whole = samples[: len(samples) // _FRAME * _FRAME]
+def loudness(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Root mean square of each whole frame of 20 ms, float32 [n // FRAME]."""
+    whole = samples[: len(samples) // FRAME * FRAME]
     blocks = [
         np.sqrt(
             np.mean(
-                whole[i : i + _BLOCK].reshape(-1, _FRAME).astype(np.float32) ** 2,
+                whole[i : i + _BLOCK].reshape(-1, FRAME).astype(np.float32) ** 2,
                 axis=1,
             )
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 import os
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -54,18 +57,11 @@ class SoundSink:
         return np.frombuffer(memoryview(self._data)[:whole], dtype="<i2")
 
 
-class LineSink:
-    """Collects the times that the filter ``metadata=print`` writes, in seconds.
-
-    Attributes:
-        times_s: One for each frame.
-        over: Whether a frame was marked with `FRAMES_OVER`: it is more than are allowed.
-    """
+class PrintedSink(ABC):
+    """Reads what the filter ``metadata=print`` writes: a line with the time of each frame, and lines about it."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self.times_s: deque[float] = deque()
-        self.over = False
 
     def read(self, fd: int) -> bool:
         """Read once; False at the end."""
@@ -74,14 +70,94 @@ class LineSink:
         for line in lines:
             if line.startswith(b"frame:"):
                 match = _PTS.search(line)
-                self.times_s.append(float(match[1]) if match else 0.0)
-            elif line == _OVER_LINE:
-                self.over = True
+                self._frame(float(match[1]) if match else 0.0)
+            else:
+                self._mark(line)
         return bool(data)
 
+    @abstractmethod
+    def _frame(self, time_s: float) -> None:
+        """A frame begins."""
 
-class FrameSink:
-    """Joins frames to their times and keeps an even selection of them in bounded memory.
+    @abstractmethod
+    def _mark(self, line: bytes) -> None:
+        """``key=value`` of the last frame."""
+
+
+class LineSink(PrintedSink):
+    """Collects times, in seconds.
+
+    Attributes:
+        times_s: One for each frame.
+        over: Whether a frame was marked with `FRAMES_OVER`: it is more than are allowed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times_s: deque[float] = deque()
+        self.over = False
+
+    def _frame(self, time_s: float) -> None:
+        self.times_s.append(time_s)
+
+    def _mark(self, line: bytes) -> None:
+        self.over |= line == _OVER_LINE
+
+
+class TimedFrames(ABC):
+    """Reads raw frames of one size from a pipe and joins them to the times that come through another.
+
+    Args:
+        path: For messages.
+        shape: Of a frame, uint8.
+        limits: A frame later than `media_s`, or one marked as more than `frames`, raises LimitError.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], limits: Limits) -> None:
+        self.times = LineSink()
+        self._path = path
+        self._shape = shape
+        self._limits = limits
+        self._waiting: deque[NDArray[np.uint8]] = deque()
+        self._frame = _pages(shape)
+        self._filled = 0
+        self._last_s = -1.0
+
+    def read(self, fd: int) -> bool:
+        """Read once into the frame that is being filled; False at the end."""
+        count = os.readv(fd, [self._frame.data.cast("B")[self._filled :]])
+        self._filled += count
+        if self._filled == self._frame.nbytes:
+            self._waiting.append(self._frame)
+            self._frame, self._filled = _pages(self._shape), 0
+        self._join()
+        return bool(count)
+
+    @property
+    def last_s(self) -> float:
+        """Time of the last frame seen, kept or not; -1 without any."""
+        return self._last_s
+
+    @abstractmethod
+    def _keep(self, time_s: float, frame: NDArray[np.uint8]) -> None:
+        """Take a frame that is later than all before; `last_s` is still that of the one before."""
+
+    def _join(self) -> None:
+        if self.times.over:
+            raise LimitError(
+                f"{self._path} has more frames than limits.frames = {self._limits.frames}"
+            )
+        while self._waiting and self.times.times_s:
+            time_s = max(0.0, self.times.times_s.popleft())
+            frame = self._waiting.popleft()
+            check_length(self._path, time_s, self._limits.media_s)
+            if time_s > self._last_s:  # else the clock of the stream jumped back
+                self._keep(time_s, frame)
+                self._last_s = time_s
+
+
+class FrameSink(TimedFrames):
+    """Keeps an even selection of frames in bounded memory.
 
     Time is divided into equal steps, and the first frame of each step is kept. When `capacity` is passed, the step
     doubles and the frames that are no longer first are let go; so the kept frames are always evenly spread, and
@@ -92,34 +168,17 @@ class FrameSink:
         size: Side of the frames in pixels.
         step_s: Length of a step to begin with.
         capacity: Frames kept at most, at least 1.
-        limits: A frame later than `media_s`, or one marked as more than `frames`, raises LimitError.
+        limits: As of :class:`TimedFrames`.
     """
 
     def __init__(
         self, path: Path, *, size: int, step_s: float, capacity: int, limits: Limits
     ) -> None:
-        self.times = LineSink()
+        super().__init__(path, (size, size, 3), limits)
         self.step_s = step_s
-        self._path = path
-        self._size = size
         self._capacity = capacity
-        self._limits = limits
-        self._waiting: deque[NDArray[np.uint8]] = deque()
-        self._frame = self._empty()
-        self._filled = 0
         self._kept: list[tuple[float, NDArray[np.uint8]]] = []
-        self._last_s = -1.0
         self._longest_s = 0.0
-
-    def read(self, fd: int) -> bool:
-        """Read once into the frame that is being filled; False at the end."""
-        count = os.readv(fd, [self._frame.data.cast("B")[self._filled :]])
-        self._filled += count
-        if self._filled == self._frame.nbytes:
-            self._waiting.append(self._frame)
-            self._frame, self._filled = self._empty(), 0
-        self._join()
-        return bool(count)
 
     def frames(self) -> tuple[NDArray[np.float64], dict[int, NDArray[np.uint8]]]:
         """Times in seconds, ascending, and the frames, uint8 [S, S, 3], by index; given away once, at the end."""
@@ -129,34 +188,13 @@ class FrameSink:
         return times, {i: frame for i, (_, frame) in enumerate(kept)}
 
     @property
-    def last_s(self) -> float:
-        """Time of the last frame seen, kept or not; -1 without any."""
-        return self._last_s
-
-    @property
     def longest_s(self) -> float:
         """Longest time that a frame was shown until the next one."""
         return self._longest_s
 
-    def _empty(self) -> NDArray[np.uint8]:
-        return np.empty((self._size, self._size, 3), dtype=np.uint8)
-
-    def _join(self) -> None:
-        if self.times.over:
-            raise LimitError(
-                f"{self._path} has more frames than limits.frames = {self._limits.frames}"
-            )
-        while self._waiting and self.times.times_s:
-            time_s = max(0.0, self.times.times_s.popleft())
-            self._keep(time_s, self._waiting.popleft())
-
     def _keep(self, time_s: float, frame: NDArray[np.uint8]) -> None:
-        check_length(self._path, time_s, self._limits.media_s)
-        if time_s <= self._last_s:
-            return  # the clock of the stream jumped back
         if self._last_s >= 0:
             self._longest_s = max(self._longest_s, time_s - self._last_s)
-        self._last_s = time_s
         if self._kept and self._step(time_s) == self._step(self._kept[-1][0]):
             return
         self._kept.append((time_s, frame))
@@ -173,6 +211,15 @@ class FrameSink:
             if not kept or self._step(time_s) != self._step(kept[-1][0]):
                 kept.append((time_s, frame))
         self._kept = kept
+
+
+def _pages(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Memory that goes back to the system as soon as the frame is let go.
+
+    That of malloc stays with the process, so that clips, which are copies, would come on top of all frames.
+    """
+    pages = mmap.mmap(-1, math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype=np.uint8).reshape(shape)
 
 
 def check_length(path: Path, seconds: float, limit_s: float) -> None:

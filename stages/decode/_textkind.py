@@ -1,11 +1,13 @@
-"""Which kind of text a text is: HTML and SVG by their root, Markdown and tables by their habits."""
+"""Which kind of text a text is: HTML and SVG by their root, code by suffix or first line, others by their habits."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
 from stages.decode._dialect import find_dialect
+from stages.decode._languages import SUFFIXES, by_shebang
 
 _PROLOG: Final = re.compile(
     r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE(?![^>]*html)[^>\[]*(?:\[.*?\]\s*)?>\s*)*",
@@ -34,6 +36,7 @@ _MARKDOWN: Final = tuple(
         r"^\[[^\]\n]+\]: \S+",
     )
 )
+JSON_LINES: Final = "application/jsonl"
 _HINTS: Final = {
     "md": "text/markdown",
     "markdown": "text/markdown",
@@ -42,8 +45,9 @@ _HINTS: Final = {
     "txt": "text/plain",
     "rst": "text/plain",
     "json": "text/plain",
-    "jsonl": "text/plain",
     "xml": "text/plain",
+    **dict.fromkeys(("jsonl", "jsonlines", "ndjson"), JSON_LINES),
+    **SUFFIXES,
 }
 
 
@@ -61,9 +65,7 @@ def text_kind(text: str, hint: str) -> str:
         return "text/html"
     if hint in ("html", "htm", "xhtml"):
         return "text/html" if _HTML_TAG.search(text) else "text/plain"
-    if hint in _HINTS:
-        return _HINTS[hint]
-    return _by_habits(text, root)
+    return _HINTS.get(hint) or by_shebang(text) or _by_habits(text, root)
 
 
 def _end_of_prolog(text: str) -> int:
@@ -74,9 +76,22 @@ def _end_of_prolog(text: str) -> int:
 def _by_habits(text: str, root: str) -> str:
     if _HTML_BLOCK.match(root) and len(_HTML_TAG.findall(text)) >= _HTML_TAGS:
         return "text/html"
+    if _is_json_lines(text):
+        return JSON_LINES
     if sum(bool(habit.search(text)) for habit in _MARKDOWN) > 1:
         return "text/markdown"
     dialect = find_dialect(text)
     if dialect is None:
         return "text/plain"
     return "text/tab-separated-values" if dialect.delimiter == "\t" else "text/csv"
+
+
+def _is_json_lines(text: str) -> bool:
+    """Whether the first two lines are an object each."""
+    lines = text.lstrip().split("\n", 2)[:2]
+    if len(lines) < 2 or not all(line.startswith("{") for line in lines):
+        return False
+    try:
+        return all(isinstance(json.loads(line), dict) for line in lines)
+    except (ValueError, RecursionError):
+        return False

@@ -48,7 +48,9 @@ def decode_audio(
         UnsupportedError: Not a type for ffmpeg.
     """
     sink = SoundSink(path, options.limits.media_s)
-    run = _ffmpeg.run(path, lambda urls: _graph(path, media_type, urls), [sink], options.limits)
+    run = _ffmpeg.run(
+        path, lambda urls: sound_graph(path, media_type, urls), [sink], options.limits
+    )
     info = media_info(run.log)
     if info.has_video:
         from stages.decode.video import decode_video  # here, as the two decoders call each other
@@ -90,6 +92,15 @@ def sound_content(
     )
 
 
-def _graph(path: Path, media_type: str, urls: Sequence[str]) -> Any:
-    sound = _ffmpeg.source(path, media_type)["a:0"]
-    return sound.output(urls[0], f="s16le", ac=1, ar=SAMPLE_RATE_HZ, acodec="pcm_s16le")
+def sound_graph(
+    path: Path,
+    media_type: str,
+    urls: Sequence[str],
+    first_s: float = 0.0,
+    length_s: float | None = None,
+) -> Any:
+    """The ffmpeg graph from the first sound track, or so much of it, to s16le samples, mono at 16 kHz."""
+    begin: dict[str, Any] = {"ss": first_s} if first_s else {}
+    until = {} if length_s is None else {"t": length_s}
+    sound = _ffmpeg.source(path, media_type, **begin)["a:0"]
+    return sound.output(urls[0], f="s16le", ac=1, ar=SAMPLE_RATE_HZ, acodec="pcm_s16le", **until)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Element = Any  # lxml has no types of its own
 
-_DECLARATION: Final = re.compile(
+DECLARATION: Final = re.compile(
     rb"<(?:meta\b[^>]*?charset|\?xml\b[^>]*?encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.I
 )
 _NEVER_SHOWN: Final = (
@@ -31,6 +31,22 @@ _NEVER_SHOWN: Final = (
 _AROUND: Final = frozenset({"nav", "footer", "aside", "menu"})
 _AROUND_ROLES: Final = frozenset(
     {"navigation", "banner", "contentinfo", "complementary", "search", "menu"}
+)
+# What pages call that which is around their content. It counts where most of its text is links, as in the bars of
+# texinfo and the lists of contents of DocBook.
+_AROUND_NAME: Final = re.compile(
+    r"(?:^|[\s_-])(?:nav|navbar|navigation|navheader|navfooter|nav-?panel|topnav|bottomnav|header|footer|sidebar|menu|toc"
+    r"|contents|breadcrumbs?|pager|pagination|related|links|share|social)(?:$|[\s_-])",
+    re.I,
+)
+_AROUND_LINKS: Final = 0.6  # share of the letters of what is around that is links
+_LOOKS: Final = (
+    10_000_000  # texts of a page that are counted for it; the rest of the page counts as content
+)
+# What links a heading to itself.
+_ANCHORS: Final = frozenset({"#", "\u00a7", "\U0001f517"})
+_MAIN_IDS: Final = frozenset(
+    {"content", "main", "main-content", "maincontent", "bodyContent", "mw-content-text", "article"}
 )
 _HIDDEN_STYLE: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _BLOCK_TAGS: Final = frozenset(
@@ -48,6 +64,7 @@ _KINDS: Final[dict[str, BlockKind]] = {
     "pre": "code",
     "blockquote": "quote",
 }
+_HEADINGS: Final = tuple(f"h{level}" for level in range(1, 7))
 _MAIN_CHARS: Final = 200
 _MAIN_SHARE: Final = 0.3
 
@@ -72,7 +89,7 @@ def decode_html(path: Path, media_type: str, options: DecodeOptions) -> Decoded:
         LimitError: More rows, characters or elements inside each other than allowed.
         SourceError: See :func:`stages.decode._encoding.read_text`.
     """
-    text, notes = read_text(path, options.limits.text_chars, _DECLARATION)
+    text, notes = read_text(path, options.limits.text_chars, DECLARATION)
     found = read_html(text, path, options)
     return Content(
         media_type,
@@ -148,6 +165,7 @@ def _main(root: Element) -> Element:
     marked = [
         *body.iter("main"),
         *body.xpath(".//*[@role='main']"),
+        *({e.get("id"): e for e in body.xpath(".//*[@id]") if e.get("id") in _MAIN_IDS}.values()),
         *(articles if len(articles) == 1 else []),
     ]
     if not marked:
@@ -181,12 +199,16 @@ class _Walker:
     _open: list[_Open] = field(default_factory=lambda: [_Open("paragraph", 0, 1)])
     _text: list[str] = field(default_factory=list)
     _broken_at: int | None = None
+    _looks: int = _LOOKS
 
     def start(self, element: Element) -> bool:
         """Enter an element; False to skip what is in it."""
         tag = element.tag
-        if not self.keep_all and (tag in _AROUND or _is_hidden(element)):
-            self._flush()
+        if not self.keep_all and (
+            tag in _AROUND or _is_hidden(element) or self._is_around(element)
+        ):
+            if tag in _BLOCK_TAGS:
+                self._flush()
             return False
         if tag == "table" and is_data_table(element):
             self._flush()
@@ -209,6 +231,21 @@ class _Walker:
             self._flush()
             self._open.pop()
         self._text.append(element.tail or "")
+
+    def _is_around(self, element: Element) -> bool:
+        """Whether an element is navigation by its name and its links, or the sign that links a heading to itself."""
+        if element.tag == "a":
+            text = "" if len(element) else (element.text or "").strip()
+            return text == "\u00b6" or (text in _ANCHORS and self._open[-1].kind == "heading")
+        name = f"{element.get('class', '')} {element.get('id', '')} {element.tag}"
+        if element.tag not in _BLOCK_TAGS or not _AROUND_NAME.search(name):
+            return False
+        if any(heading.find(".//a") is not None for heading in element.iter(*_HEADINGS)):
+            return False  # the head of an article, whose title is a link to it
+        texts = [_letters(text) for text in element.itertext()] if self._looks > 0 else []
+        self._looks -= len(texts)
+        links = sum(_letters(text) for link in element.iter("a") for text in link.itertext())
+        return bool(texts) and links >= sum(texts) * _AROUND_LINKS
 
     def _push(self, element: Element) -> None:
         outer = self._open[-1]
@@ -259,6 +296,10 @@ def _walk(root: Element, walker: _Walker) -> HtmlContent:
         else:
             walker.end(element, entered=element not in skipped)
     return walker.found
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def _is_hidden(element: Element) -> bool:

@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
+
+from stages.decode._scripts import UNSPACED, spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from schemas.content import BBox
 
-# Presentation forms of Latin ligatures (ff, fi, fl, ffi, ffl, long s-t, st) stand for letters that people search by.
-_LIGATURES: Final = {
-    code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)
+_SPELLED_OUT: Final = spelled_out() | {
+    # Bullets and dashes of symbol fonts, which have codes of their own.
+    0xF02D: "\u2013",
+    0xF0A7: "\u25aa",
+    0xF0A8: "\u25aa",
+    0xF0B7: "\u2022",
+    0xF0D8: "\u2023",
+    0xF0FC: "\u2022",
 }
+_SHAPED: Final = re.compile("[" + "".join(map(chr, sorted(_SPELLED_OUT))) + "]")
 _SOFT_HYPHEN: Final = "\u00ad"
-_HYPHENATED: Final = re.compile(r"([^\W\d_]{2,})[-\u2010\u00ad]$")
+_INVISIBLE: Final = "\u00ad\u200c\u200d"  # the joiners decide how Persian and Indic letters are set
+_HYPHENATED: Final = re.compile(r"([^\W_]+)[-\u2010\u00ad]$")
 _HYPHENS: Final = ("-", "\u2010", _SOFT_HYPHEN)
 _MAX_WORD_CHARS: Final = (
     60  # a search from the start of a long paragraph, line after line, would be quadratic
 )
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
+# English numbers are always written with a hyphen.
+_TENS: Final = frozenset(
+    ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+)
+_ONES: Final = frozenset(
+    [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+    ]
+)
 _SPACES: Final = re.compile(r"\s+")
 _MAX_CUT_BOXES: Final = 300  # the cut looks at every prefix of a column, which is quadratic
 
@@ -38,7 +72,8 @@ class Line:
         size: Font size, in the unit of `bbox`.
         bold: Set in bold.
         mono: Set in a monospaced font.
-        level: Runs from left to right as the page is shown, not up or down it.
+        turn: Quarter turns clockwise after which it runs from left to right: 0 for most, 1 for one that runs up the
+            page, 2 for one upside down, 3 for one that runs down the page.
     """
 
     text: str
@@ -46,19 +81,29 @@ class Line:
     size: float
     bold: bool = False
     mono: bool = False
-    level: bool = True
+    turn: int = 0
+
+    @property
+    def level(self) -> bool:
+        """Whether it runs along the width of the page."""
+        return self.turn in (0, 2)
 
 
 def clean_text(text: str) -> str:
     """Ligatures as letters, every run of white space as one blank, no control characters."""
-    kept = (
-        c for c in text.translate(_LIGATURES) if c.isprintable() or c.isspace() or c == _SOFT_HYPHEN
-    )
-    return _SPACES.sub(" ", "".join(kept)).strip()
+    if not text.isascii() and _SHAPED.search(text):
+        text = text.translate(_SPELLED_OUT)
+    if text.isprintable() and "  " not in text:  # a blank is the only white space that is printable
+        return text.strip()
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isprintable() or c.isspace() or c in _INVISIBLE)
+    return _SPACES.sub(" ", text).strip()
 
 
 def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
     """Running text of lines; a word hyphenated over a line end is put together again.
+
+    Lines of scripts without spaces between words are joined without one.
 
     Args:
         texts: The lines.
@@ -69,15 +114,17 @@ def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
     'an international well-Known one'
     >>> join_lines(["it is platform-", "dependent"], {"platform", "dependent"})
     'it is platform-dependent'
+    >>> join_lines(["it ran for thirty-", "one years"])
+    'it ran for thirty-one years'
     """
     joined = ""
     for text in texts:
         match = _hyphenated(joined)
         if not joined:
             joined = text
-        elif match and text[:1].islower() and not _is_compound(match[1], text, known):
+        elif match and _is_cut(match[1], text, known):
             joined = joined[:-1] + text
-        elif match:
+        elif match or (UNSPACED.match(joined[-1]) and UNSPACED.match(text)):
             joined += text
         else:
             joined = f"{joined} {text}"
@@ -86,15 +133,24 @@ def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
 
 def words_of(texts: Iterable[str]) -> frozenset[str]:
     """Words of at least three letters, lower case, without those cut by a line end."""
+    whole: list[str] = []
     words: set[str] = set()
     for text in texts:
-        found = _WORD.findall(text.lower())
-        words.update(found[:-1] if _hyphenated(text) else found)
-    return frozenset(words)
+        if _hyphenated(text):
+            words.update(_WORD.findall(text.lower())[:-1])
+        else:
+            whole.append(text)
+    return frozenset(words.union(_WORD.findall("\n".join(whole).lower())))
 
 
 def _hyphenated(text: str) -> re.Match[str] | None:
     return _HYPHENATED.search(text[-_MAX_WORD_CHARS:]) if text[-1:] in _HYPHENS else None
+
+
+def _is_cut(first: str, text: str, known: Container[str]) -> bool:
+    """Whether the hyphen after `first` is there for the line end alone."""
+    whole = len(first) > 1 and first.isalpha() and text[:1].islower()
+    return whole and not _is_compound(first, text, known)
 
 
 def _is_compound(first: str, text: str, known: Container[str]) -> bool:
@@ -102,6 +158,8 @@ def _is_compound(first: str, text: str, known: Container[str]) -> bool:
     if second is None:
         return False
     first = first.lower()
+    if first in _TENS and second[0] in _ONES:
+        return True
     return first in known and second[0] in known and first + second[0] not in known
 
 
@@ -130,6 +188,27 @@ def share_inside(box: BBox, outer: BBox) -> float:
     return area(common) / area(box)
 
 
+def upright(box: BBox, turn: int) -> BBox:
+    """The box as it lies when its page is turned clockwise `turn` times by 90 degrees, around the origin.
+
+    >>> upright((10, 20, 14, 80), 1)
+    (-80, 10, -20, 14)
+    """
+    x0, y0, x1, y1 = box
+    if turn == 1:
+        return (-y1, x0, -y0, x1)
+    if turn == 2:
+        return (-x1, -y1, -x0, -y0)
+    if turn == 3:
+        return (y0, -x1, y1, -x0)
+    return box
+
+
+def mirrored(box: BBox) -> BBox:
+    """The box seen in a mirror: reading order is worked out for text that runs to the right."""
+    return (-box[2], box[1], -box[0], box[3])
+
+
 def in_reading_order(boxes: Sequence[BBox]) -> bool:
     """Whether the order given already reads well.
 
@@ -156,28 +235,74 @@ def reading_order(boxes: Sequence[BBox], gutter: float) -> list[int]:
     return _cut(list(range(len(boxes))), boxes, gutter)
 
 
+def columns(boxes: Sequence[BBox], gutter: float) -> list[list[int]]:
+    """Indices of `boxes` in groups, from left to right, between which white strips wider than `gutter` run down."""
+    return _split(list(range(len(boxes))), boxes, 0, gutter)
+
+
 def _cut(items: list[int], boxes: Sequence[BBox], gutter: float) -> list[int]:
     if len(items) < 2:
         return items
-    columns = _split(items, boxes, 0, gutter)
-    if len(columns) > 1:
-        return [i for column in columns for i in _cut(column, boxes, gutter)]
+    parts = _split(items, boxes, 0, gutter)
+    if len(parts) > 1:
+        return [i for part in parts for i in _cut(part, boxes, gutter)]
     bands = _split(items, boxes, 1, 0.0)
     if len(bands) == 1:
         return sorted(items, key=lambda i: (boxes[i][1], *boxes[i]))
-    head = _head(bands, boxes, gutter)
-    top = [i for band in bands[:head] for i in band]
-    rest = [i for band in bands[head:] for i in band]
-    return _cut(top, boxes, gutter) + _cut(rest, boxes, gutter)
+    below = _columns_below(bands, boxes, gutter)
+    ordered: list[int] = []
+    start = 0
+    while start < len(bands):
+        if start and below[start] > 1:
+            return ordered + _cut([i for band in bands[start:] for i in band], boxes, gutter)
+        end = start + _head(bands[start:], boxes, gutter)
+        ordered += _cut([i for band in bands[start:end] for i in band], boxes, gutter)
+        start = end
+    return ordered
 
 
-def _head(bands: list[list[int]], boxes: Sequence[BBox], gutter: float) -> int:
+def _columns_below(
+    bands: Sequence[Sequence[int]], boxes: Sequence[BBox], gutter: float
+) -> list[int]:
+    """Of each band, how many columns it forms with all bands below it."""
+    counts: list[int] = []
+    strips: list[tuple[float, float]] = []
+    for band in reversed(bands):
+        for i in band:
+            strips = _with_strip(strips, boxes[i], gutter)
+        counts.append(len(strips))
+    return counts[::-1]
+
+
+def _head(bands: Sequence[Sequence[int]], boxes: Sequence[BBox], gutter: float) -> int:
     """How many bands from the top belong together: the most that form columns, else one."""
-    for count in range(len(bands) - 1, 1, -1):
-        items = [i for band in bands[:count] for i in band]
-        if len(_split(items, boxes, 0, gutter)) > 1:
-            return count
-    return 1
+    inmost_left = max(boxes[i][0] for band in bands for i in band)
+    inmost_right = min(boxes[i][2] for band in bands for i in band)
+    head = 1
+    strips: list[tuple[float, float]] = []
+    for count, band in enumerate(bands[:-1], 1):
+        for i in band:
+            strips = _with_strip(strips, boxes[i], gutter)
+        if len(strips) > 1 and count > 1:
+            head = count
+        left, right = strips[0]
+        if len(strips) == 1 and inmost_left <= right + gutter and inmost_right >= left - gutter:
+            break  # whatever comes below touches this strip
+    return head
+
+
+def _with_strip(
+    strips: Sequence[tuple[float, float]], box: BBox, gutter: float
+) -> list[tuple[float, float]]:
+    """Strips along x that boxes cover, with one more box; those no further apart than `gutter` are one."""
+    left, right = box[0], box[2]
+    apart = []
+    for strip in strips:
+        if strip[0] <= box[2] + gutter and box[0] <= strip[1] + gutter:
+            left, right = min(left, strip[0]), max(right, strip[1])
+        else:
+            apart.append(strip)
+    return [*apart, (left, right)]
 
 
 def _split(items: list[int], boxes: Sequence[BBox], axis: int, gap: float) -> list[list[int]]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from schemas.errors import CorruptError, EncryptedError, LimitError, UnsupportedError
-from stages.decode._mupdf import pymupdf
-from stages.decode._pdf_expansion import expands_beyond
-from stages.decode.pdf import MUPDF_ERRORS
+from schemas.errors import CorruptError, LimitError, UnsupportedError
+from stages.decode._mupdf import MUPDF_ERRORS, pymupdf, reason_of
+from stages.decode._pdf_expansion import check_drawing, picture_sizes
+from stages.decode._pdf_open import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,49 +51,34 @@ def draw_page(
 
     Raises:
         UnsupportedError: The locator names none.
-        EncryptedError: The file needs a password.
+        EncryptedError: The file needs a password that is not in `options.passwords`.
         LimitError: A picture on the page, or its drawing, is larger than allowed.
         CorruptError: The file has no such page, or it cannot be drawn.
     """
-    with opened_page(path, locator.page, options.limits) as page:
+    with opened_page(path, locator.page, options) as page:
         return page.render(page.bbox, options.side_px)
 
 
 @contextmanager
-def opened_page(path: Path, number: int | None, limits: Limits) -> Iterator[OpenPage]:
+def opened_page(path: Path, number: int | None, options: PreviewOptions) -> Iterator[OpenPage]:
     """A page (1-based), looked at before MuPDF draws it. Raises as :func:`draw_page`."""
     if number is None:
         raise UnsupportedError(f"{path}: the unit has no page of its own: read its text")
-    pymupdf.TOOLS.mupdf_display_errors(False)
-    pymupdf.TOOLS.mupdf_display_warnings(False)
-    try:
-        with pymupdf.open(path, filetype="pdf") as document:
-            yield _page(path, document, number, limits)
-    except MUPDF_ERRORS as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
-        raise CorruptError(f"{path}: page {number} cannot be drawn: {reason}") from error
-    finally:
-        pymupdf.TOOLS.store_shrink(100)
-        pymupdf.TOOLS.reset_mupdf_warnings()
+    with opened(path, options.limits, options.passwords) as document:
+        try:
+            yield _page(path, document, number, options.limits)
+        except MUPDF_ERRORS as error:
+            reason = reason_of(error)
+            raise CorruptError(f"{path}: page {number} cannot be drawn: {reason}") from error
 
 
 def _page(path: Path, document: Any, number: int, limits: Limits) -> OpenPage:
-    if document.needs_pass and not document.authenticate(""):
-        raise EncryptedError(f"{path} needs a password: save a copy without one")
     if not 1 <= number <= document.page_count:
         raise CorruptError(f"{path} has {document.page_count} pages, and no page {number}")
-    for _, _, width, height, *_ in document.get_page_images(number - 1):
-        if width * height > limits.pixels:
-            raise LimitError(
-                f"{path}: page {number} has a picture of {width} x {height} pixels, more than"
-                f" limits.pixels = {limits.pixels}"
-            )
-    page = document[number - 1]
-    forms = (form[0] for form in document.get_page_xobjects(number - 1))
-    for xref in {*page.get_contents(), *forms}:
-        if expands_beyond(document, xref, limits.expanded_bytes):
-            raise LimitError(
-                f"{path}: the drawing of page {number} expands to more than"
-                f" limits.expanded_bytes = {limits.expanded_bytes}"
-            )
+    try:
+        picture_sizes(document, number, limits.pixels)
+        page = document[number - 1]
+        check_drawing(page, limits.expanded_bytes, set())
+    except LimitError as error:
+        raise LimitError(f"{path}: page {number}: {error.message}") from error
     return OpenPage(page.get_displaylist(), (0.0, 0.0, page.rect.width, page.rect.height))

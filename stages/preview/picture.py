@@ -40,12 +40,14 @@ def draw_picture(
     )
     content, arrays = decode(path, path.suffix.lstrip(".").lower(), prepare)
     part = _part(path, content, locator.page)
-    if part.ocr_array is None:
-        shown = _picture(arrays[part.pixels_array][0])
-    else:
+    if part.ocr_array is not None:
         shown = _picture(arrays[part.ocr_array])
         if locator.bbox is not None:
             shown = _cropped(shown, locator.bbox, _width(part))
+    elif part.pixels_array is not None:
+        shown = _picture(arrays[part.pixels_array][0])
+    else:
+        raise CorruptError(f"{path} has no picture to show")
     shown.thumbnail((options.side_px, options.side_px))
     return shown
 

@@ -23,7 +23,7 @@ def draw_region(path: Path, media_type: str, locator: Locator, options: PreviewO
 
     Raises as :func:`stages.preview.page.draw_page`.
     """
-    with opened_page(path, locator.page, options.limits) as page:
+    with opened_page(path, locator.page, options) as page:
         box = page.bbox if locator.bbox is None else _grown(locator.bbox, page.bbox)
         return page.render(box, options.side_px)
 

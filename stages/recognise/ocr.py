@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from schemas.content import Block
 from schemas.errors import CorruptError, MissingExtraError
-from stages.decode.layout import clean_text, join_lines, reading_order, union
+from stages.decode.layout import clean_text, join_lines, union
+from stages.recognise._ocr_lines import (
+    OcrLine,
+    Piece,
+    are_sideways,
+    confidence,
+    evidence,
+    lines_of,
+    turned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from schemas.content import BBox
 
 _DETECTOR: Final = "PP-OCRv6_det_small.onnx"
 _RECOGNISER: Final = "PP-OCRv6_rec_small.onnx"
@@ -30,28 +36,19 @@ _DETECT_SIDE_PX: Final = 1280
 # Whether there is writing in a picture at all is seen at half of that for a quarter of the time.
 _GLANCE_SIDE_PX: Final = 640
 _MIN_SCORE: Final = 0.6
+_POOR: Final = (
+    0.8  # mean score below which a page may be upside down; good scans have 0.95 and more
+)
 _SHORT_CHARS: Final = 4
 _MIN_SHORT_SCORE: Final = (
     0.8  # leaves and wheels are read as one or two letters, with less confidence than real ones
 )
 _MIN_CHAR_SCORE: Final = 0.97
-_GUTTER_HEIGHTS: Final = (
-    0.5  # boxes are lines as a whole, so no gap between words is taken for a gutter
-)
 _SAME_SIZE: Final = 1.5
 _PARAGRAPH_GAP: Final = 0.9  # in line heights
 _BULLETS: Final = ("\u2022", "\u25cf", "\u25aa", "\u25a0")
 _HEADING_SCALE: Final = 1.6
 _MAX_HEADING_CHARS: Final = 120
-
-
-@dataclass(frozen=True, slots=True)
-class OcrLine:
-    """A line that was read: its text, box in pixels (x0, y0, x1, y1, origin top left), and score 0..1."""
-
-    text: str
-    box: BBox
-    score: float
 
 
 class OcrReader:
@@ -79,18 +76,39 @@ class OcrReader:
             MissingExtraError: RapidOCR or its models are not installed.
             CorruptError: The models could not work on this picture.
         """
-        engine = self._loaded()
         bgr = np.ascontiguousarray(_three_channels(image)[:, :, ::-1])
         if glance and max(bgr.shape[:2]) > _GLANCE_SIDE_PX and not self._has_text(bgr):
             return ()
-        result = self._run(engine, bgr)
+        pieces, quarters = self._pieces_upright(bgr)
+        return lines_of([p for p in pieces if _is_credible(p)], quarters, bgr.shape[:2])
+
+    def _pieces_upright(self, bgr: NDArray[np.uint8]) -> tuple[list[Piece], int]:
+        """What is written, and the turns counter-clockwise by 90 degrees after which it is level.
+
+        A scan may lie on its side or on its head. Text that runs down the page is read as well as level text; what
+        runs up, or stands on its head, is read with little confidence, and well in a turned copy.
+        """
+        pieces = self._pieces(bgr)
+        sideways = are_sideways(pieces)
+        if confidence(pieces) >= _POOR:
+            return pieces, int(sideways)
+        quarters = 3 if sideways else 2
+        copy = np.ascontiguousarray(np.rot90(bgr, quarters))
+        again = self._pieces(copy)
+        if evidence(again) <= evidence(pieces):
+            return pieces, int(sideways)
+        size = copy.shape[:2]
+        back = [Piece(p.text, turned(p.corners, 4 - quarters, size), p.score) for p in again]
+        return back, quarters
+
+    def _pieces(self, bgr: NDArray[np.uint8]) -> list[Piece]:
+        result = self._run(self._loaded(), bgr)
         if getattr(result, "txts", None) is None:
-            return ()
-        found = [
-            OcrLine(clean_text(text), _box(corners), float(score))
+            return []
+        return [
+            Piece(clean_text(text), np.asarray(corners, dtype=float), float(score))
             for text, corners, score in zip(result.txts, result.boxes, result.scores, strict=True)
         ]
-        return _ordered([line for line in found if _is_credible(line)])
 
     def _has_text(self, bgr: NDArray[np.uint8]) -> bool:
         from PIL import Image  # with the models, not with the module
@@ -134,12 +152,12 @@ def blocks_of(lines: Sequence[OcrLine], page: int, points_per_pixel: float) -> t
     """
     if not lines:
         return ()
-    usual = median(_height(line) for line in lines)
+    usual = median(line.height for line in lines)
     blocks = []
     for part in paragraphs(lines):
         x0, y0, x1, y1 = (v * points_per_pixel for v in union(line.box for line in part))
         text = join_lines(line.text for line in part)
-        large = min(map(_height, part)) >= _HEADING_SCALE * usual
+        large = min(line.height for line in part) >= _HEADING_SCALE * usual
         if large and len(text) <= _MAX_HEADING_CHARS and any(c.isalpha() for c in text):
             blocks.append(Block("heading", text, 1, page, (x0, y0, x1, y1)))
         else:
@@ -177,6 +195,7 @@ def _load(threads: int) -> Any:
         params={
             "Global.log_level": "critical",
             "Global.use_cls": False,
+            "Global.text_score": 0.0,  # what is not credible says that a page is upside down
             "Det.model_path": str(models / _DETECTOR),
             "Det.limit_side_len": _DETECT_SIDE_PX,
             "Det.limit_type": "max",
@@ -191,43 +210,20 @@ def _three_channels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.shape[2] == 3 else np.repeat(image[:, :, :1], 3, axis=2)
 
 
-def _box(corners: Any) -> BBox:
-    points = np.asarray(corners, dtype=float)
-    low, high = points.min(axis=0), points.max(axis=0)
-    return cast("BBox", tuple(float(v) for v in (*low, *high)))
-
-
-def _height(line: OcrLine) -> float:
-    return max(1.0, min(line.box[3] - line.box[1], line.box[2] - line.box[0]))
-
-
-def _is_credible(line: OcrLine) -> bool:
-    chars = sum(c.isalnum() for c in line.text)
+def _is_credible(piece: Piece) -> bool:
+    chars = sum(c.isalnum() for c in piece.text)
     if chars == 0:
         return False
     if chars == 1:
-        return line.score >= _MIN_CHAR_SCORE and line.text.isascii()
-    return line.score >= (_MIN_SHORT_SCORE if chars < _SHORT_CHARS else _MIN_SCORE)
-
-
-def _ordered(lines: list[OcrLine]) -> tuple[OcrLine, ...]:
-    if not lines:
-        return ()
-    # Boxes of neighbouring lines overlap by their descenders, which would hide the gap between them.
-    boxes = [_slimmed(line.box) for line in lines]
-    order = reading_order(boxes, _GUTTER_HEIGHTS * median(map(_height, lines)))
-    return tuple(lines[i] for i in order)
-
-
-def _slimmed(box: BBox) -> BBox:
-    inset = 0.2 * (box[3] - box[1])
-    return (box[0], box[1] + inset, box[2], box[3] - inset)
+        return piece.score >= _MIN_CHAR_SCORE and piece.text.isascii()
+    return piece.score >= (_MIN_SHORT_SCORE if chars < _SHORT_CHARS else _MIN_SCORE)
 
 
 def _follows(last: OcrLine, line: OcrLine) -> bool:
-    heights = sorted((_height(last), _height(line)))
-    gap = line.box[1] - last.box[3]
-    beside = line.box[0] < last.box[2] and line.box[2] > last.box[0]
+    upper, lower = last.place, line.place
+    heights = sorted((last.height, line.height))
+    gap = lower[1] - upper[3]
+    beside = lower[0] < upper[2] and lower[2] > upper[0]
     return (
         heights[1] <= _SAME_SIZE * heights[0]
         and beside

@@ -8,22 +8,39 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.content import PartialReject
 from schemas.errors import GristmillError, MissingExtraError
+from stages.content_arrays import compact
+from stages.placing import with_pages
+from stages.recognise._judge import in_points, judge
+from stages.recognise._scans import Scan, cut_out, read_scan
+from stages.recognise.speech_models import speech_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
 
-    from schemas.content import Block, Content, ImageContent, PageContent, SoundContent
+    from schemas.content import (
+        Block,
+        Content,
+        ImageContent,
+        PageContent,
+        ScreenContent,
+        SoundContent,
+        VideoContent,
+    )
+    from stages.recognise._ocr_lines import OcrLine
+    from stages.recognise.layout import Seen
     from stages.recognise.options import RecogniseOptions
 
-# name -> "module:class"; the class takes `threads` and loads its model at the first use.
+# name -> "module:class"; the class takes `threads` (speech also `model`) and loads its model.
 RECOGNISERS: Final[dict[str, str]] = {
     "ocr": "stages.recognise.ocr:OcrReader",
+    "layout": "stages.recognise.layout:LayoutReader",
     "speech": "stages.recognise.speech:SpeechReader",
     "sound": "stages.recognise.sound:SoundTagger",
 }
 _STAGE: Final = "recognise"
+_MIN_UNREAD_S: Final = 1.0
 
 
 class Recogniser:
@@ -31,9 +48,13 @@ class Recogniser:
 
     Args:
         options: Which may run, and their threads.
+
+    Raises:
+        ConfigError: There is no speech model of that name.
     """
 
     def __init__(self, options: RecogniseOptions) -> None:
+        speech_model(options.recognition.speech_model)
         self._options = options
         self._loaded: dict[str, Any] = {}
 
@@ -50,48 +71,74 @@ class Recogniser:
             arrays: What its ``*_array`` fields point into.
 
         Returns:
-            The content with page text and blocks, the text of its image, and words, language and tags of its
-            sound; and the arrays that are left when what was read is dropped.
+            The content with page text and blocks, the text of its image, words, language and tags of its sound, and
+            the writing in its video; and the arrays that are left when what was read is dropped.
         """
         work = _Work(self._reader, arrays)
+        if content.doubts:
+            content = judge(content, lambda page: self._look(page, work))
         if any(page.ocr_array is not None for page in content.pages):
             content = self._pages(content, work)
         if content.image is not None and content.image.ocr_array is not None:
             content = replace(content, image=self._image(content.image, work))
         if content.sound is not None and content.sound.samples_array is not None:
             content = replace(content, sound=self._sound(content.sound, work))
+        if content.video is not None:
+            content = self._video(content, content.video, work)
         notes = dict.fromkeys((*content.notes, *work.notes))
         content = replace(content, notes=tuple(notes), rejects=(*content.rejects, *work.rejects))
-        return _compact(content, arrays)
+        return compact(content, tuple(work.arrays))
 
     def _reader(self, name: str) -> Any:
         if name not in self._loaded:
             module, _, cls = RECOGNISERS[name].partition(":")
-            self._loaded[name] = getattr(import_module(module), cls)(self._options.threads)
+            settings = {"model": self._options.recognition.speech_model} if name == "speech" else {}
+            recogniser = getattr(import_module(module), cls)
+            self._loaded[name] = recogniser(self._options.threads, **settings)
         return self._loaded[name]
 
     def _pages(self, content: Content, work: _Work) -> Content:
         pages: list[PageContent] = []
         read: dict[int, tuple[Block, ...]] = {}
+        tables, regions = [*content.tables], [*content.regions]
         for page in content.pages:
             if page.ocr_array is None:
                 pages.append(page)
                 continue
-            text, blocks = self._page(page, work) if self._options.recognition.ocr else ("", ())
+            scan = self._page(page, work) if self._options.recognition.ocr else Scan("")
             # A few words in the text layer (a stamp, a page number) stay if OCR saw no more than those.
-            if len(text) > len(page.text):
-                page = replace(page, text=text)
-                read[page.number] = blocks
+            if len(scan.text) > len(page.text):
+                page = replace(page, text=scan.text)
+                read[page.number] = scan.blocks
+                tables += scan.tables
+            regions += scan.regions
             pages.append(replace(page, ocr_array=None))
-        return replace(content, pages=tuple(pages), blocks=_with_blocks(content, pages, read))
+        return replace(
+            content,
+            pages=tuple(pages),
+            blocks=tuple(with_pages(content.blocks, (page.number for page in pages), read)),
+            tables=tuple(sorted(tables, key=lambda table: table.page or 0)),
+            regions=tuple(sorted(regions, key=lambda region: region.page)),
+        )
 
-    def _page(self, page: PageContent, work: _Work) -> tuple[str, tuple[Block, ...]]:
-        from stages.recognise.ocr import blocks_of, text_of
-
+    def _page(self, page: PageContent, work: _Work) -> Scan:
         image = work.array(page.ocr_array)
         lines = work.run("ocr", lambda reader: reader.read(image), (), page=page.number)
-        blocks = blocks_of(lines, page.number, page.width_pt / image.shape[1])
-        return text_of(lines), blocks
+        seen = ()
+        if lines and self._options.recognition.layout:
+            seen = work.run("layout", lambda reader: reader.find(image), (), page=page.number)
+        if page.pixels_array is None:
+            return read_scan(page, image, lines, seen)
+        side = work.array(page.pixels_array).shape[1]
+        return read_scan(page, image, lines, seen, lambda box: work.keep(cut_out(image, box, side)))
+
+    def _look(self, page: PageContent, work: _Work) -> list[Seen] | None:
+        """What is seen on a page, in points; None if it cannot be looked at."""
+        if not self._options.recognition.layout or page.layout_array is None:
+            return None
+        image = work.array(page.layout_array)
+        seen = work.run("layout", lambda reader: reader.find(image), None, page=page.number)
+        return None if seen is None else in_points(seen, page.width_pt / image.shape[1])
 
     def _image(self, image: ImageContent, work: _Work) -> ImageContent:
         if not self._options.recognition.ocr:
@@ -106,12 +153,38 @@ class Recogniser:
         samples = work.array(sound.samples_array)
         words, language, tags = sound.words, sound.language, sound.tags
         if self._options.recognition.speech:
-            words, language = work.run(
-                "speech", lambda reader: reader.transcribe(samples), (words, language)
-            )
+            speech = work.run("speech", lambda reader: reader.transcribe(samples), None)
+            if speech is not None:
+                words, language = speech.words, speech.language
+                work.notes += self._unread(speech.unread_s)
         if self._options.recognition.sound_tags:
             tags = work.run("sound", lambda reader: reader.tag(samples), tags)
         return replace(sound, words=words, language=language, tags=tags, samples_array=None)
+
+    def _unread(self, seconds: float) -> list[str]:
+        if seconds < _MIN_UNREAD_S:
+            return []
+        model = self._options.recognition.speech_model
+        reads = "many languages" if speech_model(model).multilingual else "English only"
+        return [
+            f"{seconds:.0f} s that sound like speech were not transcribed: nothing believable was heard"
+            f" in them by the speech model {model}, which reads {reads}"
+        ]
+
+    def _video(self, content: Content, video: VideoContent, work: _Work) -> Content:
+        from stages.recognise.screen import read_screens
+        from stages.recognise.subtitles import with_subtitles
+
+        def read(screen: ScreenContent) -> Sequence[OcrLine]:
+            picture = work.array(screen.ocr_array)
+            lines: Sequence[OcrLine] = work.run(
+                "ocr", lambda reader: reader.read(picture, glance=True), (), second=screen.start_s
+            )
+            return lines
+
+        screens = video.screens if self._options.recognition.ocr else ()
+        video = replace(video, screens=(), screen_lines=read_screens(screens, read))
+        return with_subtitles(replace(content, video=video))
 
 
 class _Work:
@@ -119,7 +192,7 @@ class _Work:
 
     def __init__(self, reader: Callable[[str], Any], arrays: Sequence[np.ndarray]) -> None:
         self._reader = reader
-        self._arrays = arrays
+        self.arrays = list(arrays)
         self.notes: list[str] = []
         self.rejects: list[PartialReject] = []
 
@@ -127,10 +200,21 @@ class _Work:
         """The array of a field that is known to be set."""
         if index is None:
             raise ValueError("there is no array to read")
-        return self._arrays[index]
+        return self.arrays[index]
+
+    def keep(self, array: np.ndarray) -> int:
+        """Add an array, and give its index."""
+        self.arrays.append(array)
+        return len(self.arrays) - 1
 
     def run(
-        self, name: str, work: Callable[[Any], Any], otherwise: Any, *, page: int | None = None
+        self,
+        name: str,
+        work: Callable[[Any], Any],
+        otherwise: Any,
+        *,
+        page: int | None = None,
+        second: float | None = None,
     ) -> Any:
         """What a recogniser gives, or `otherwise` with a note or reject that says why."""
         try:
@@ -139,57 +223,7 @@ class _Work:
             self.notes.append(f"not read: {error.message}")
         except GristmillError as error:
             place = error.page if page is None else page
+            moment = error.second if second is None else second
             reason = f"{name}: {error.message}"
-            self.rejects.append(PartialReject(_STAGE, error.code, reason, place, error.second))
+            self.rejects.append(PartialReject(_STAGE, error.code, reason, place, moment))
         return otherwise
-
-
-def _with_blocks(
-    content: Content, pages: Sequence[PageContent], read: dict[int, tuple[Block, ...]]
-) -> tuple[Block, ...]:
-    """Blocks in page order, those of the pages that were read replaced."""
-    if not read:
-        return content.blocks
-    by_page: dict[int | None, list[Block]] = {}
-    for block in content.blocks:
-        by_page.setdefault(block.page, []).append(block)
-    by_page.update({number: list(blocks) for number, blocks in read.items()})
-    order = [None, *(page.number for page in pages)]
-    return tuple(block for number in order for block in by_page.get(number, ()))
-
-
-def _compact(
-    content: Content, arrays: tuple[np.ndarray, ...]
-) -> tuple[Content, tuple[np.ndarray, ...]]:
-    """Drop the arrays that nothing points to any more, and count anew."""
-    used = sorted(_indices(content))
-    place = {old: new for new, old in enumerate(used)}
-    return _moved(content, place), tuple(arrays[i] for i in used)
-
-
-def _indices(content: Content) -> set[int]:
-    found: list[int | None] = []
-    for page in content.pages:
-        found += [page.pixels_array, page.ocr_array]
-    found += [region.pixels_array for region in content.regions]
-    if content.image:
-        found += [content.image.pixels_array, content.image.ocr_array]
-    if content.sound:
-        found.append(content.sound.samples_array)
-    if content.video:
-        found += [clip.frames_array for clip in (*content.video.clips, content.video.whole)]
-    return {index for index in found if index is not None}
-
-
-def _moved(content: Content, place: dict[int, int]) -> Content:
-    # Everything that was to be read has been: only pictures for the encoders are left.
-    pages = tuple(replace(p, pixels_array=place[p.pixels_array]) for p in content.pages)
-    regions = tuple(replace(r, pixels_array=place[r.pixels_array]) for r in content.regions)
-    image, video = content.image, content.video
-    if image:
-        image = replace(image, pixels_array=place[image.pixels_array])
-    if video:
-        clips = tuple(replace(c, frames_array=place[c.frames_array]) for c in video.clips)
-        whole = replace(video.whole, frames_array=place[video.whole.frames_array])
-        video = replace(video, clips=clips, whole=whole)
-    return replace(content, pages=pages, regions=regions, image=image, video=video)

@@ -38,7 +38,8 @@ _PATCH, _PATCH_HOP = 96, 48  # frames: 0.96 s and 0.48 s
 _PATCH_SAMPLES: Final = (_PATCH - 1) * _HOP + _WINDOW
 _PATCH_HOP_SAMPLES: Final = _PATCH_HOP * _HOP
 
-_TAG_WINDOW_S: Final = 10.0
+_SPAN_PATCHES: Final = 2  # patches that begin in one span of tags, which is 0.96 s long
+_BLOCK_PATCHES: Final = 100  # whose features are made at once
 _TOP: Final = 5
 _THRESHOLD: Final = 0.2
 _NOTHING: Final = "Silence"
@@ -80,23 +81,29 @@ class SoundTagger:
         )
 
     def tag(self, samples: NDArray[np.int16]) -> tuple[SoundTags, ...]:
-        """Name the sounds of every 10 s.
+        """Name the sounds of every 0.96 s, so that a segment or clip has those of its own time.
 
         Args:
             samples: int16 [n], mono at 16 kHz.
 
         Returns:
-            For each 10 s in which something was heard, up to 5 labels whose score is at least 0.2, best first
+            For each 0.96 s in which something was heard, up to 5 labels whose score is at least 0.2, best first
             (silence is not something).
-            The score of a label is its highest over the patches of 0.96 s in it (every 0.48 s).
+            The score of a label is its higher one of the two patches of 0.96 s (every 0.48 s) that begin in it.
         """
-        window = int(_TAG_WINDOW_S * SAMPLE_RATE_HZ)
+        hop, last = _PATCH_HOP_SAMPLES, len(samples)
         found = []
-        for start in range(0, len(samples), window):
-            part = samples[start : start + window]
-            if tags := self._name(self.scores(part).max(axis=0)):
-                end_s = (start + len(part)) / SAMPLE_RATE_HZ
-                found.append(SoundTags(start / SAMPLE_RATE_HZ, end_s, tags))
+        for first in range(0, last, _BLOCK_PATCHES * hop):
+            # The last patch reaches into the next block; at the end of all it is padded.
+            scores = self.scores(
+                samples[first : first + (_BLOCK_PATCHES - 1) * hop + _PATCH_SAMPLES]
+            )
+            ends = first + _BLOCK_PATCHES * hop >= last
+            for patch in range(0, len(scores), _SPAN_PATCHES):
+                start, after = first + patch * hop, patch + _SPAN_PATCHES
+                end = last if ends and after >= len(scores) else first + after * hop
+                if tags := self._name(scores[patch:after].max(axis=0)):
+                    found.append(SoundTags(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, tags))
         return tuple(found)
 
     def scores(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import numpy as np
 from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
+from stages.near import is_near
 from stages.route.calibrate import space_scales
 from stages.route.router import Router
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from schemas.partition import Partition
-    from schemas.search import Way
+    from schemas.search import Candidate, Way
     from schemas.space import Encoder, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
@@ -202,8 +203,9 @@ class Retriever:
         k: int,
         collapse: Collapse,
     ) -> Iterator[Hit]:
-        """The best hit of each answer, in order."""
+        """The best hit of each answer, in order; one that looks like a better one says so."""
         seen: set[tuple[str, Any]] = set()
+        looks: dict[str, str] = {}  # unit_id of hits to their perceptual hashes
         for value, similarity, index, at in ranking:
             source_id, locator = self.snapshot.origin(index.partition, index.space, at)
             answer = (source_id, locator.get("page") if collapse == "page" else None)
@@ -222,9 +224,19 @@ class Retriever:
                 text=found.text,
                 unit_id=found.unit_id,
                 source_id=source_id,
+                near_duplicate_of=_same_look(found, looks),
             )
             if len(seen) == k:
                 return
+
+
+def _same_look(found: Candidate, looks: dict[str, str]) -> str:
+    """The best of the hits so far that looks the same, or empty; this one is added to them."""
+    phash = found.attributes.get("phash", "")
+    same = next((unit for unit, other in looks.items() if is_near(phash, other)), "")
+    if phash:
+        looks[found.unit_id] = phash
+    return same
 
 
 def _share(deviations: float) -> float:

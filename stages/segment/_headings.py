@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from stages.segment._split import count_words
+from stages.segment._sizes import WHOLE, word_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ def sections(title: str, blocks: Sequence[Block]) -> Iterator[Section]:
 
 def is_heading(block: Block) -> bool:
     """Whether a block heads what follows: marked as a heading and not too long for one."""
-    return block.kind == "heading" and count_words([block.text])[0] <= _HEADING_WORDS
+    return block.kind == "heading" and word_sizes([block.text])[0] <= _HEADING_WORDS * WHOLE
 
 
 def _heads_nothing(blocks: Sequence[Block], number: int) -> bool:

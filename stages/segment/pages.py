@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from schemas.partition import PAGE_PAGE, PAGE_REGION
+from schemas.pixels import hash_pixels
 from schemas.unit import Locator, Unit
-from stages.segment._pixels import hash_pixels
+from stages.segment._language import language_of, language_of_content
+from stages.segment._pixels import hash_looks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,27 +32,67 @@ def segment_pages(
         options: Not used: a page is never cut.
 
     Returns:
-        page/page units with the page's text, and page/region units with the region's caption, its bbox and the
-        page it is part of.
+        page/page units with the page's text, and page/region units with the region's caption and what is written
+        in it, its bbox, the page it is part of and, of figures and pictures, a perceptual hash. What has text has
+        its language, or the document's where there is too little of it. Pages without a picture give none.
     """
+    content = with_hashes(content, arrays)
+    language = language_of_content(content)
     pages = {
-        page.number: _page_unit(source_id, page, content.title, arrays) for page in content.pages
+        page.number: _in_language(_page_unit(source_id, page, content.title), language)
+        for page in content.pages
+        if page.pixels_array is not None
     }
     regions = [
-        _region_unit(source_id, region, content.title, arrays, pages.get(region.page))
+        _in_language(
+            _region_unit(source_id, region, content.title, pages.get(region.page)), language
+        )
         for region in content.regions
     ]
     return [*pages.values(), *regions]
 
 
-def _page_unit(source_id: str, page: PageContent, title: str, arrays: Sequence[np.ndarray]) -> Unit:
+def with_hashes(content: Content, arrays: Sequence[np.ndarray]) -> Content:
+    """The content with the hashes of the pictures of its pages and regions, for where those cannot be seen any more.
+
+    Args:
+        content: Its pages and regions.
+        arrays: What their `pixels_array` points into; not used for those that have their hashes already.
+    """
+    pages = tuple(
+        page
+        if page.pixels_hash or page.pixels_array is None
+        else replace(page, pixels_hash=hash_pixels(arrays[page.pixels_array]))
+        for page in content.pages
+    )
+    regions = tuple(
+        region
+        if region.pixels_hash or region.pixels_array is None
+        else _hashed(region, arrays[region.pixels_array])
+        for region in content.regions
+    )
+    return replace(content, pages=pages, regions=regions)
+
+
+def _hashed(region: RegionContent, picture: np.ndarray) -> RegionContent:
+    x0, y0, x1, y1 = region.bbox
+    # Tables look alike when they are set alike, and so do pages: what tells them apart is their text (docs/quality.md).
+    phash = "" if region.kind == "table" else hash_looks(picture, x1 - x0, y1 - y0)
+    return replace(region, pixels_hash=hash_pixels(picture), phash=phash)
+
+
+def _in_language(unit: Unit, fallback: str) -> Unit:
+    return replace(unit, language=language_of(unit.text, fallback)) if unit.text else unit
+
+
+def _page_unit(source_id: str, page: PageContent, title: str) -> Unit:
     return Unit(
         source_id,
         PAGE_PAGE,
         Locator(page=page.number),
         text=page.text,
         context=title,
-        pixels_hash=hash_pixels(arrays[page.pixels_array]),
+        pixels_hash=page.pixels_hash,
         pixels_array=page.pixels_array,
     )
 
@@ -58,17 +101,19 @@ def _region_unit(
     source_id: str,
     region: RegionContent,
     title: str,
-    arrays: Sequence[np.ndarray],
     page: Unit | None,
 ) -> Unit:
+    attributes: dict[str, str] = {"kind": region.kind}
+    if region.phash:
+        attributes["phash"] = region.phash
     return Unit(
         source_id,
         PAGE_REGION,
         Locator(page=region.page, bbox=region.bbox),
-        text=region.caption,
+        text="\n".join(filter(None, (region.caption, region.text))),
         context=title,
-        pixels_hash=hash_pixels(arrays[region.pixels_array]),
+        pixels_hash=region.pixels_hash,
         pixels_array=region.pixels_array,
         parent_id=page.unit_id if page else "",
-        attributes={"kind": region.kind},
+        attributes=attributes,
     )

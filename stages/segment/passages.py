@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from schemas.partition import TEXT_DOCUMENT, TEXT_PARAGRAPH
 from schemas.unit import Locator, Unit
 from stages.segment._headings import Section, sections
-from stages.segment._split import count_words, fitting_sentences, pack, pack_evenly
+from stages.segment._language import language_of, language_of_content
+from stages.segment._sizes import WHOLE, word_sizes
+from stages.segment._split import fitting_sentences, pack, pack_evenly
 from stages.segment._tokens import token_measure
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _LEAST_BUDGET_SHARE: Final = 0.5  # of document_tokens, however long the context
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A stretch `start`..`end` of the text of block number `block`, and its size in words or tokens."""
+    """A stretch `start`..`end` of the text of block number `block`, and its size: hundredths of a word, or tokens."""
 
     block: int
     start: int
@@ -40,9 +42,10 @@ def segment_passages(
 ) -> list[Unit]:
     """Cut text into passages and document parts.
 
-    A passage has at most `paragraph_words` words and never crosses a heading: short neighbours under one heading
-    are packed together, long blocks are cut at the ends of sentences. Its context is the title and the path of
-    headings. A document part has at most `document_tokens` tokens, context included, headings among its text.
+    A passage has at most `paragraph_words` words (in scripts that do not set words apart as many characters as say
+    what that many English words say) and never crosses a heading: short neighbours under one heading are packed
+    together, long blocks are cut at the ends of sentences. Its context is the title and the path of headings. A
+    document part has at most `document_tokens` tokens, context included, headings among its text.
 
     Args:
         source_id: Identity of the source.
@@ -51,11 +54,13 @@ def segment_passages(
         options: Sizes and the token counter.
 
     Returns:
-        Passages and parts in reading order; a passage's parent is the part it begins in.
+        Passages and parts in reading order; a passage's parent is the part it begins in. Their language is that of
+        their prose, or the document's where there is too little of it.
     """
     del arrays
     blocks = content.blocks
-    runs = _document_runs(content, options)
+    language = language_of_content(content)
+    runs = _document_runs(content, options, language)
     parts = [
         Unit(
             source_id,
@@ -63,14 +68,16 @@ def segment_passages(
             _locator(blocks, run, part=number),
             _text(blocks, run),
             content.title,
+            language=_language(blocks, run, language),
         )
         for number, run in enumerate(runs, start=1)
     ]
     starts = [(run[0].block, run[0].start) for run in runs]
     part_ids = [part.unit_id for part in parts]
     passages = []
+    most = options.segmentation.paragraph_words * WHOLE
     for section in sections(content.title, blocks):
-        for run in _passage_runs(blocks, section, options.segmentation.paragraph_words):
+        for run in _passage_runs(blocks, section, most, language):
             parent = part_ids[max(0, bisect_right(starts, (run[0].block, run[0].start)) - 1)]
             passages.append(
                 Unit(
@@ -80,42 +87,52 @@ def segment_passages(
                     _text(blocks, run),
                     section.context,
                     parent_id=parent,
+                    language=_language(blocks, run, language),
                 )
             )
     return passages + parts
 
 
-def _passage_runs(blocks: Sequence[Block], section: Section, limit: int) -> list[list[_Piece]]:
+def _language(blocks: Sequence[Block], run: Sequence[_Piece], fallback: str) -> str:
+    prose = (blocks[p.block].text[p.start : p.end] for p in run if blocks[p.block].kind != "code")
+    return language_of("\n".join(prose), fallback)
+
+
+def _passage_runs(
+    blocks: Sequence[Block], section: Section, limit: int, language: str
+) -> list[list[_Piece]]:
     pieces: list[_Piece] = []
     for number in section.body:
-        pieces += _even_pieces(number, blocks[number].text, limit)
+        pieces += _even_pieces(number, blocks[number].text, limit, language)
     return [[pieces[i] for i in run] for run in pack([p.size for p in pieces], limit)]
 
 
-def _even_pieces(number: int, text: str, limit: int) -> list[_Piece]:
+def _even_pieces(number: int, text: str, limit: int, language: str) -> list[_Piece]:
     """The whole block if it fits, else as few pieces as can be, of about equal size."""
-    (size,) = count_words([text])
+    (size,) = word_sizes([text])
     if size <= limit:
         return [_Piece(number, 0, len(text), size)] if size else []
-    (found,) = fitting_sentences([text], limit, count_words)
+    (found,) = fitting_sentences([text], limit, word_sizes, language)
     return [
         _Piece(number, found[run[0]][0][0], found[run[-1]][0][1], sum(found[i][1] for i in run))
         for run in pack_evenly([size for _, size in found], limit)
     ]
 
 
-def _document_runs(content: Content, options: SegmentOptions) -> list[list[_Piece]]:
+def _document_runs(content: Content, options: SegmentOptions, language: str) -> list[list[_Piece]]:
     measure, overhead = token_measure(options.count_tokens)
     limit = options.segmentation.document_tokens
     context = sum(measure([content.title])) if content.title else 0
     budget = max(limit - context - overhead, int(limit * _LEAST_BUDGET_SHARE))
-    pieces = _sentence_pieces(content.blocks, budget, measure)
+    pieces = _sentence_pieces(content.blocks, budget, measure, language)
     runs = [[pieces[i] for i in run] for run in pack([p.size for p in pieces], budget)]
     return _headings_forward(content.blocks, runs, budget)
 
 
-def _sentence_pieces(blocks: Sequence[Block], budget: int, measure: Measure) -> list[_Piece]:
-    cut = fitting_sentences([block.text for block in blocks], budget, measure)
+def _sentence_pieces(
+    blocks: Sequence[Block], budget: int, measure: Measure, language: str
+) -> list[_Piece]:
+    cut = fitting_sentences([block.text for block in blocks], budget, measure, language)
     return [
         _Piece(number, start, end, size)
         for number, found in enumerate(cut)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from schemas.partition import AUDIO_RECORDING, AUDIO_SEGMENT
@@ -9,7 +11,7 @@ from schemas.unit import Locator, Unit
 from stages.segment._transcript import attributes, beginning, heard, span_text, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
@@ -40,48 +42,61 @@ def segment_sound(
     if recording is None:
         return []
     cutting = options.segmentation
-    spans = segment_spans(sound.silences, sound.duration_s, cutting.segment_s, cutting.tail_s)
+    spans = segment_spans(sound, cutting.segment_s, cutting.tail_s)
     segments = [_unit(source_id, content, sound, span, recording.unit_id) for span in spans]
     return [recording, *(segment for segment in segments if segment is not None)]
 
 
 def segment_spans(
-    silences: Sequence[tuple[float, float]], duration_s: float, segment_s: float, tail_s: float
+    sound: SoundContent, segment_s: float, tail_s: float
 ) -> tuple[tuple[float, float], ...]:
-    """Cut at the longest pause in the second half of every `segment_s`, or hard where there is none.
+    """Cut in the second half of every `segment_s`: at the longest pause, else between words, else hard.
+
+    A pause is measured and a gap between words is estimated by the speech model, so any pause is better than any gap;
+    the gaps are for recordings with music or noise under the voice. No cut goes through a word where there is a choice.
 
     Args:
-        silences: (start_s, end_s) of pauses, ascending.
-        duration_s: Length of the recording.
+        sound: Its `silences`, `words` (in order) and `duration_s` are used.
         segment_s: Longest segment, but for a tail.
         tail_s: An end shorter than this stays with the segment before.
 
     Returns:
-        (start_s, end_s) without gaps from 0 to `duration_s`, each at most ``segment_s + tail_s`` long.
+        (start_s, end_s) without gaps from 0 to the end, each at most ``segment_s + tail_s`` long.
 
     Example:
-        >>> segment_spans([(19.0, 20.0), (22.0, 22.5)], 40.0, segment_s=30, tail_s=5)
+        >>> quiet = SoundContent(40.0, None, silences=((19.0, 20.0), (22.0, 22.5)))
+        >>> segment_spans(quiet, segment_s=30, tail_s=5)
         ((0.0, 19.5), (19.5, 40.0))
     """
+    pauses = _by_middle(sound.silences)
+    gaps = _by_middle((before.end_s, after.start_s) for before, after in pairwise(sound.words))
     spans = []
-    start_s = 0.0
+    start_s, duration_s = 0.0, sound.duration_s
     while duration_s - start_s > segment_s + tail_s or (
         duration_s - start_s > segment_s and not tail_s
     ):
-        end_s = _cut(silences, start_s + segment_s / 2, start_s + segment_s)
-        spans.append((start_s, end_s))
-        start_s = end_s
+        after_s, before_s = start_s + segment_s / 2, start_s + segment_s
+        found = _longest(pauses, after_s, before_s) or _longest(gaps, after_s, before_s)
+        spans.append((start_s, found or before_s))
+        start_s = found or before_s
     spans.append((start_s, duration_s))
     return tuple(spans)
 
 
-def _cut(silences: Sequence[tuple[float, float]], after_s: float, before_s: float) -> float:
-    pauses = [
-        (end_s - start_s, (start_s + end_s) / 2)
-        for start_s, end_s in silences
-        if after_s < (start_s + end_s) / 2 <= before_s
-    ]
-    return max(pauses)[1] if pauses else before_s
+def _by_middle(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(middle, length) in seconds, ascending."""
+    return sorted(((start_s + end_s) / 2, end_s - start_s) for start_s, end_s in spans)
+
+
+def _longest(
+    pauses: Sequence[tuple[float, float]], after_s: float, before_s: float
+) -> float | None:
+    """The middle of the longest pause whose middle is in (after_s, before_s]; the later one of equals."""
+    first, last = (
+        bisect_right(pauses, time_s, key=lambda pause: pause[0]) for time_s in (after_s, before_s)
+    )
+    longest = max(pauses[first:last], key=lambda pause: (pause[1], pause[0]), default=None)
+    return longest[0] if longest else None
 
 
 def _unit(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from schemas.partition import TABLE_ROW, TABLE_TABLE
 from schemas.unit import Locator, Unit
+from stages.segment._joins import join_tables, place_of
+from stages.segment._language import language_of_cells, language_of_content
 from stages.segment._split import pack
 from stages.segment._tokens import token_measure
 
@@ -23,9 +26,10 @@ def segment_tables(
 ) -> list[Unit]:
     """Cut tables into rows, and into parts of whole tables.
 
-    A row reads ``caption: header is cell, header is cell``; an empty cell stays as an empty value and an empty row
-    stays a row. A whole table is its caption, its header and its rows as lines; above `document_tokens` it is cut
-    between rows, with caption and header on every part.
+    A row reads ``caption: header is cell, header is cell``; a column without a name gives its cell alone, an empty
+    cell stays as an empty value and an empty row stays a row. A whole table is its caption, its header and its rows
+    as lines; above `document_tokens` it is cut between rows, with caption and header on every part. The parts of a
+    table that goes over a page are one table. The language is that of the sentences in the cells, or the document's.
 
     Args:
         source_id: Identity of the source.
@@ -37,16 +41,23 @@ def segment_tables(
         Rows and tables, table by table; a row's parent is the table part it is in.
     """
     del arrays
-    units = []
-    for number, table in enumerate(content.tables, start=1):
+    units: list[Unit] = []
+    language = language_of_content(content)
+    for number, table in enumerate(join_tables(content.tables, content.blocks), start=1):
         context = "" if content.title == table.caption else content.title
-        units += _units_of(source_id, table, number, context, options)
+        cells = (cell for row in ((table.caption,), table.header, *table.rows) for cell in row)
+        told = language_of_cells(cells, language)
+        units += (
+            replace(unit, language=told)
+            for unit in _units_of(source_id, table, number, context, options)
+        )
     return units
 
 
 def row_text(table: TableData, row: Sequence[str]) -> str:
     """``caption: header is cell, header is cell``."""
-    cells = ", ".join(f"{name} is {cell}" for name, cell in zip(table.header, row, strict=True))
+    named = zip(table.header, row, strict=True)
+    cells = ", ".join(f"{name} is {cell}" if name else cell for name, cell in named)
     return f"{table.caption}: {cells}" if table.caption else cells
 
 
@@ -58,27 +69,33 @@ def _units_of(
     runs = _runs(lines, head, context, options)
     units = []
     for part, run in enumerate(runs, start=1):
-        first_row = table.first_row + run.start
+        first_row, last_row = table.first_row + run.start, table.first_row + run.stop - 1
+        page, bbox = place_of(table, first_row)
         whole = Unit(
             source_id,
             TABLE_TABLE,
-            Locator(
-                page=table.page,
-                bbox=table.bbox,
-                table=number,
-                part=part if len(runs) > 1 else None,
-            ),
+            Locator(page=page, bbox=bbox, table=number, part=part if len(runs) > 1 else None),
             "\n".join((head, *(lines[i] for i in run))),
             context,
-            attributes={"rows": f"{first_row}-{table.first_row + run.stop - 1}"} if run else {},
+            attributes=_rows_and_pages(table, first_row, last_row) if run else {},
         )
         units.append(whole)
         parent_id = whole.unit_id
         for i in run:
-            place = Locator(page=table.page, table=number, row=table.first_row + i)
+            row = table.first_row + i
+            place = Locator(page=place_of(table, row)[0], table=number, row=row)
             text = row_text(table, table.rows[i])
             units.append(Unit(source_id, TABLE_ROW, place, text, context, parent_id=parent_id))
     return units
+
+
+def _rows_and_pages(table: TableData, first_row: int, last_row: int) -> dict[str, str]:
+    """``1-40``, and ``3-5`` if they go over a page."""
+    facts = {"rows": f"{first_row}-{last_row}"}
+    first_page, last_page = (place_of(table, row)[0] for row in (first_row, last_row))
+    if first_page != last_page:
+        facts["pages"] = f"{first_page}-{last_page}"
+    return facts
 
 
 def _runs(lines: list[str], head: str, context: str, options: SegmentOptions) -> list[range]:

@@ -54,6 +54,10 @@ GROWING = CONFIG.model_copy(
 )
 
 
+KEEPING = CONFIG.model_copy(update={"engine": Engine(commit_rows=1, keep_payloads=True)})
+CONFIGS = {"plain": CONFIG, "growing": GROWING, "keeping": KEEPING}
+
+
 class Reaper:
     """Counts points, and kills this process at one of them."""
 
@@ -143,7 +147,7 @@ def child(request: dict[str, Any], answer: int) -> None:
         moment.start()
     status, balance = 1, {}
     try:
-        config = GROWING if request["growing"] else CONFIG
+        config = CONFIGS[request["config"]]
         balance = work(Path(request["folder"]), request["what"], request["names"], config)
         status = 0
     except Exception:  # noqa: BLE001 - the end of a process: the trace goes where its caller finds it

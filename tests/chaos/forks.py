@@ -35,8 +35,8 @@ class Forks:
             folder: Holds the corpus and the lake.
             what: See `tests.chaos.driver.work`.
             *names: Likewise.
-            **how: ``number`` of the point to be killed at, or ``after_s``, the seconds until then; ``growing``: with
-                thresholds so low that few texts make indices that grow.
+            **how: ``number`` of the point to be killed at, or ``after_s``, the seconds until then; ``config``: which
+                of `tests.chaos.driver.CONFIGS`.
         """
         request = {
             "folder": str(folder),
@@ -44,7 +44,7 @@ class Forks:
             "names": names,
             "number": None,
             "after_s": None,
-            "growing": False,
+            "config": "plain",
         }
         self._process.stdin.write(json.dumps(request | how) + "\n")
         self._process.stdin.flush()

@@ -65,13 +65,13 @@ class Story:
             (self.mill.corpus / name).unlink()
 
     def publish(self) -> None:
-        self.forks.work(self.folder, "run", growing=True)
+        self.forks.work(self.folder, "run", config="growing")
         self.look()
 
     def kill(self) -> None:
         before = pointer.current(self.mill.lake.blobs)
         how = self.random.choice([{"number": self.random.randrange(150)}, {"after_s": 2.5}])
-        if self.forks.kill(self.folder, "run", growing=True, **how):
+        if self.forks.kill(self.folder, "run", config="growing", **how):
             tally("random history of an index", "driver")
             current = pointer.current(self.mill.lake.blobs)
             if current == before and current is not None:
@@ -86,7 +86,7 @@ class Story:
         self.check(current)
 
     def gc(self) -> None:
-        self.forks.work(self.folder, "gc", growing=True)
+        self.forks.work(self.folder, "gc", config="growing")
         current = pointer.current(self.mill.lake.blobs)
         if current is not None:
             self.check(current)

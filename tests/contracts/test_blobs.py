@@ -52,6 +52,8 @@ def test_list_is_sorted_and_stays_below_the_folder(blobs):
         blobs.put(key, b"1")
     assert blobs.list("b") == blobs.list("b/") == ["b/1/x", "b/10", "b/2"]
     assert blobs.list() == ["ab/1", "b/1/x", "b/10", "b/2", "c"]
+    blobs.put("b/1/x", b"four")
+    assert list(blobs.sizes("b").items()) == [("b/1/x", 4), ("b/10", 1), ("b/2", 1)]
     assert blobs.list("nowhere") == []
 
 
@@ -118,6 +120,7 @@ def test_read_only_reads_and_refuses_to_write(kind, request, tmp_path):
     writable.put("a/b", b"1")
     reader = open_blobs(url, read_only=True, cache_dir=tmp_path / "cache")
     assert (reader.get("a/b"), reader.list(), reader.exists("a/b")) == (b"1", ["a/b"], True)
+    assert reader.sizes("a") == {"a/b": 1}
     assert reader.url == writable.url
     assert reader.local_path("a/b").read_bytes() == b"1"
     with pytest.raises(IntegrityError, match="a/c"):

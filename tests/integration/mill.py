@@ -8,6 +8,7 @@ from flows import wiring
 from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, begin, find_target, hide, prepare, purge
 from flows.ingest import Ingest
+from flows.kept import spare_decoding
 from flows.listing import list_sources
 from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
 from flows.progress import ProgressWatcher
@@ -26,9 +27,9 @@ EACH_ALONE = Config(engine=Engine(commit_rows=1))  # every source is a batch of 
 
 
 @cache
-def session_of(config: Config) -> Session:
+def session_of(config: Config, lake_url: str = "memory://") -> Session:
     """Running stages; loading their models takes longer than most of what is done with them here."""
-    return InlineExecutor().open(wiring.stage_specs(config))
+    return InlineExecutor().open(wiring.stage_specs(config, lake_url))
 
 
 class Mill:
@@ -60,12 +61,19 @@ class Mill:
 
     def listed(self, state: LakeState) -> Plan:
         spaces = [space.key for space in self.spaces_of(self.config)]
-        return make_plan(list_sources(self.sources), state, "fp", spaces)
+        plan = make_plan(list_sources(self.sources), state, "fp", spaces)
+        spare_decoding(plan, self.lake, state, "fp", self.spaces_of(self.config))
+        return plan
+
+    def session(self) -> Session:
+        """Shared with other mills, unless pixels are kept."""
+        keeps = self.config.engine.keep_payloads
+        return session_of(self.config, self.lake.url) if keeps else session_of(self.config)
 
     def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
         run_id = new_run_id()
         spaces = self.spaces_of(self.config)
-        session = session_of(self.config)
+        session = self.session()
         with self.lake.writer(run_id, wait_s=600):
             state = self.lake.state()
             plan = planner(state)

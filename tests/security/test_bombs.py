@@ -30,6 +30,8 @@ QUICK = Config(
     recognition=Recognition(ocr=False, speech=False, sound_tags=False),
 )
 
+ENOUGH_S = 10
+
 
 @pytest.fixture(scope="module")
 def stage():
@@ -38,10 +40,12 @@ def stage():
     return made
 
 
-def answer_to(stage, path: Path, within_s: float = 10) -> Answer | Failure:
-    started_s = time.monotonic()
+def answer_to(stage, path: Path) -> Answer | Failure:
+    """Soon: by the work of this process, as others may be at work beside it; waiting counts too, but less."""
+    began_s, worked_s = time.monotonic(), time.process_time()
     (answer,) = stage.process([Task(decode_request(path))])
-    assert time.monotonic() - started_s < within_s
+    assert time.process_time() - worked_s < ENOUGH_S
+    assert time.monotonic() - began_s < 6 * ENOUGH_S
     return answer
 
 

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -93,3 +94,30 @@ def test_samples_are_small_and_each_query_has_an_answer_there():
         "audio",
         "video",
     }
+
+
+def test_the_lock_is_within_the_ranges_of_the_project():
+    extras = PROJECT["optional-dependencies"]
+    wanted = map(Requirement, [*PROJECT["dependencies"], *extras["dev"], *extras["cpu"]])
+    pinned = pins()
+    assert [
+        f"{r} but {pinned[normal(r.name)]}"
+        for r in wanted
+        if not r.specifier.contains(pinned[normal(r.name)])
+    ] == []
+
+
+def test_every_dependency_says_what_it_is_for():
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = re.findall(r"^(?:dependencies|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for part in lists for line in part.splitlines()]
+    assert len(lines) > 40
+    assert [line for line in lines if not re.search(r"#\s*\w+", line)] == []
+
+
+def test_what_is_installed_without_its_dependencies_says_why():
+    lines = (ROOT / "requirements-nodeps.lock").read_text().splitlines()
+    said = " ".join(line for line in lines if line.startswith("#"))
+    names = [line.partition("==")[0] for line in lines if not line.startswith("#")]
+    assert names
+    assert [name for name in names if f"{name}:" not in said] == []

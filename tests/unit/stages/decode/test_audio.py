@@ -16,6 +16,8 @@ from schemas.errors import (
 from stages.decode import _ffmpeg
 from stages.decode.audio import decode_audio
 from stages.decode.options import DecodeOptions
+from stages.decode.sniff import sniff
+from tests.unit.stages.decode import rare_sounds
 from tests.unit.stages.decode.media import lavfi, make
 
 if TYPE_CHECKING:
@@ -52,11 +54,20 @@ def decode(path: Path, media_type: str) -> tuple[SoundContent, np.ndarray]:
         ("wma", "audio/x-ms-wma"),
         ("tta", "audio/x-tta"),
         ("wv", "audio/x-wavpack"),
+        ("w64", "audio/x-w64"),
+        ("voc", "audio/x-voc"),
+        ("sox", "audio/x-sox"),
+        ("dts", "audio/vnd.dts"),
+        ("mlp", "audio/vnd.dolby.mlp"),
+        ("thd", "audio/x-truehd"),
+        ("mp2", "audio/mpeg"),
+        ("opus", "audio/ogg"),
     ],
 )
 def test_any_container_gives_16_khz_mono(tmp_path: Path, suffix: str, media_type: str) -> None:
-    codec = ["-c:a", "flac", "-strict", "-2"] if suffix == "ogg" else []
-    path = make(tmp_path / f"a.{suffix}", *lavfi(BEEPS), *codec)
+    codec = ["-c:a", "flac"] if suffix == "ogg" else []
+    path = make(tmp_path / f"a.{suffix}", *lavfi(BEEPS), *codec, "-strict", "-2")
+    assert sniff(path, "") == media_type
     sound, samples = decode(path, media_type)
     assert samples.dtype == np.int16
     assert sound.duration_s == len(samples) / 16000 == pytest.approx(3, abs=0.1)
@@ -64,6 +75,49 @@ def test_any_container_gives_16_khz_mono(tmp_path: Path, suffix: str, media_type
     assert int(spectrum.argmax()) * 2 == pytest.approx(1000, abs=4)
     (silence,) = [(a, b) for a, b in sound.silences if b < 2.9]
     assert silence == pytest.approx((1, 2), abs=0.15)
+
+
+def test_formats_that_ffmpeg_only_reads(tmp_path: Path) -> None:
+    for made, media_type in (
+        (rare_sounds.nist, "audio/x-nist"),
+        (rare_sounds.amiga, "audio/x-8svx"),
+    ):
+        path = tmp_path / media_type[6:]
+        made(path)
+        assert sniff(path, "") == media_type
+        sound, samples = decode(path, media_type)
+        assert sound.duration_s == pytest.approx(2, abs=0.01)
+        spectrum = np.abs(np.fft.rfft(samples[2000:10000].astype(float)))
+        assert int(spectrum.argmax()) * 2 == 1000
+
+
+@pytest.mark.parametrize("name", ["amr", "ape", "dff", "dsf", "musepack", "tak"])
+def test_formats_of_which_only_silence_is_made(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "sound"
+    getattr(rare_sounds, name)(path)
+    sound, samples = decode(path, sniff(path, ""))
+    assert sound.duration_s == pytest.approx(1, abs=0.2)
+    assert (
+        np.abs(samples[2000:-2000]).max() < 400
+    )  # of 32,767; a decoder of speech makes a little noise
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 96000, 192000])
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "7.1"])
+def test_channels_and_sample_rates(tmp_path: Path, rate: int, layout: str) -> None:
+    tone = f"sine=f=1000:r={rate}:d=1,volume=18dB,aformat=channel_layouts={layout}"
+    path = make(tmp_path / "a.wav", *lavfi(tone))
+    sound, samples = decode(path, "audio/wav")
+    assert sound.duration_s == pytest.approx(1, abs=0.01)
+    spectrum = np.abs(np.fft.rfft(samples[4000:12000].astype(float)))
+    assert int(spectrum.argmax()) * 2 == pytest.approx(1000, abs=4)
+    assert np.abs(samples).max() > 3000
+
+
+def test_one_channel_of_many_is_heard(tmp_path: Path) -> None:
+    left = "sine=f=500:d=1,volume=18dB,pan=stereo|c0=c0|c1=0*c0"
+    _, samples = decode(make(tmp_path / "a.wav", *lavfi(left)), "audio/wav")
+    assert np.abs(samples).max() > 1000
 
 
 def test_silence_is_one_pause(tmp_path: Path) -> None:

@@ -151,3 +151,62 @@ def test_pages_without_text_are_refused(tmp_path: Path, data: str) -> None:
     path.write_text(data)
     with pytest.raises(NoContentError):
         decode(path, "html", DecodeOptions())
+
+
+LINKS = "<a href=x>One thing</a> <a href=y>Another thing</a>"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        f"<table class='header'><tr><td>[{LINKS}]<td>[{LINKS}]</table>",  # texinfo
+        f"<div class='toc'><p><b>Contents</b></p><dl><dt>{LINKS}</dl></div>",  # DocBook
+        f"<ul id='nav-main'><li>{LINKS}</ul>",
+        f"<header><p>{LINKS}</header>",
+    ],
+)
+def test_bars_and_lists_of_links_around_the_content_are_left_out(
+    tmp_path: Path, around: str
+) -> None:
+    assert texts(read(tmp_path, f"<html><body>{around}<p>The mill grinds.")) == ["The mill grinds."]
+
+
+def test_content_is_kept_whatever_it_is_called(tmp_path: Path) -> None:
+    page = (
+        "<header><h1><a href=x>The mill</a></h1></header><div class='contents'>Words of the content.</div>"
+        f"<p class='menu'>We eat <a href=x>bread</a> and cheese.</p><ul><li>{LINKS}</ul>"
+    )
+    assert texts(read(tmp_path, page)) == [
+        "The mill",
+        "Words of the content.",
+        "We eat bread and cheese.",
+        "One thing Another thing",
+    ]
+
+
+def test_signs_that_link_a_heading_to_itself_are_left_out(tmp_path: Path) -> None:
+    page = (
+        "<h1>Mills<a class=headerlink href=#m>\u00b6</a> of old<a href=#m>#</a></h1>"
+        "<p>See <a href=x>#</a>1 and a <span hidden>x</span>b."
+    )
+    assert texts(read(tmp_path, page)) == ["Mills of old", "See #1 and a b."]
+
+
+def test_the_element_with_the_usual_name_of_content_wins(tmp_path: Path) -> None:
+    long = "A sentence of the article. " * 20
+    assert texts(read(tmp_path, f"<div>Things</div><div id=content><p>{long}</div>")) == [
+        long.strip()
+    ]
+
+
+def test_elements_of_xhtml_that_close_themselves_are_empty(tmp_path: Path) -> None:
+    page = (
+        "<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><head><title/>"
+        "<script src='x'/></head><body>"
+    )
+    assert texts(
+        read(tmp_path, f"{page}<a id='b'/><p>One<i/> two</p><iframe/><div/>three</body></html>")
+    ) == [
+        "One two",
+        "three",
+    ]

@@ -14,28 +14,11 @@ from schemas.config import Limits, Recognition
 from schemas.errors import CorruptError, LimitError, SourceError, UnsupportedError
 from stages.decode.image import decode_image
 from stages.decode.options import DecodeOptions
-
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)
+from tests.unit.stages.decode.pictures import BLUE, GREEN, RED, WHITE, halves, save, shown
 
 
 def decode(path, **limits):
     return decode_image(path, "image/x", DecodeOptions(limits=Limits(**limits)))
-
-
-def halves(left=RED, right=BLUE, size=(400, 200), mode="RGB"):
-    image = Image.new("RGB", size, left)
-    image.paste(right, (size[0] // 2, 0, *size))
-    return image.convert(mode)
-
-
-def save(image, path, **options):
-    image.save(path, **options)
-    return path
-
-
-def shown(decoded):
-    content, arrays = decoded
-    return arrays[content.image.pixels_array][0]
 
 
 def test_picture_at_model_size(tmp_path):
@@ -159,12 +142,6 @@ def test_animation_gives_its_first_frame_and_a_note(tmp_path):
     decoded = decode(path)
     assert decoded[0].notes == ("animated: first of 3 frames",)
     assert tuple(shown(decoded)[50, 50]) == RED
-
-
-def test_file_of_several_pictures_has_a_note(tmp_path):
-    pages = [Image.new("RGB", (64, 64), color) for color in (RED, BLUE)]
-    path = save(pages[0], tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert decode(path)[0].notes == ("several pictures: first of 2 frames",)
 
 
 def png_header(width, height):

@@ -82,3 +82,42 @@ def test_ligatures_and_soft_hyphens():
 def test_share_inside():
     assert share_inside((0, 0, 10, 10), (5, 0, 20, 20)) == 0.5
     assert share_inside((1, 1, 1, 9), (0, 0, 4, 10)) == 1.0
+
+
+def by_splitting(items, boxes, gutter):
+    """X-Y cuts as they are defined, with the most bands that form columns looked for from below."""
+
+    def split(items, axis, gap):
+        groups, end = [], float("-inf")
+        for i in sorted(items, key=lambda i: (boxes[i][axis], i)):
+            if boxes[i][axis] > end + gap or not groups:
+                groups.append([])
+            groups[-1].append(i)
+            end = max(end, boxes[i][axis + 2])
+        return groups
+
+    def joined(bands):
+        return [i for band in bands for i in band]
+
+    if len(items) < 2:
+        return items
+    parts = split(items, 0, gutter)
+    if len(parts) > 1:
+        return joined(by_splitting(part, boxes, gutter) for part in parts)
+    bands = split(items, 1, 0.0)
+    if len(bands) == 1:
+        return sorted(items, key=lambda i: (boxes[i][1], *boxes[i]))
+    counts = range(len(bands) - 1, 1, -1)
+    fitting = (n for n in counts if len(split(joined(bands[:n]), 0, gutter)) > 1)
+    head = next(fitting, 1)
+    halves = (joined(bands[:head]), joined(bands[head:]))
+    return joined(by_splitting(half, boxes, gutter) for half in halves)
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2), max_size=16),
+    st.sampled_from([0.0, 2.0, 9.0]),
+)
+def test_cuts_are_those_of_the_definition(places, gutter):
+    boxes = [(x, y, x + w, y + h) for x, y, w, h in places]
+    assert reading_order(boxes, gutter) == by_splitting(list(range(len(boxes))), boxes, gutter)

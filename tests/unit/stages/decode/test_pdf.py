@@ -13,29 +13,7 @@ from schemas.config import Limits, Recognition
 from schemas.errors import CorruptError, EncryptedError, LimitError
 from stages.decode.options import DecodeOptions
 from stages.decode.pdf import decode_pdf
-
-LOREM = (
-    "The miller opens the sluice at dawn and the wheel begins to turn slowly while the grain runs from the hopper"
-    " into the eye of the stone and leaves it as warm flour that is sifted twice before it is filled into sacks."
-)
-
-
-@pytest.fixture
-def document():
-    with pymupdf.open() as made:
-        yield made
-
-
-def decode(document, tmp_path, options=None, **save):
-    path = tmp_path / "made.pdf"
-    document.save(path, **save)
-    return decode_pdf(path, "application/pdf", options or DecodeOptions())
-
-
-def write(page, box, text, **style):
-    assert page.insert_textbox(pymupdf.Rect(box), text, **style) >= 0, (
-        "the text does not fit its box"
-    )
+from tests.unit.stages.decode.pdfs import LOREM, decode, write
 
 
 def grid(page, x0, y0, widths, height, rows):

@@ -190,7 +190,8 @@ def test_it_decodes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound:
 
 def test_samples_that_nobody_hears_are_not_kept(tmp_path: Path) -> None:
     path = make(tmp_path / "v.mkv", *lavfi("testsrc=s=64x64:d=1", "sine=d=1"), "-c:v", "mpeg4")
-    deaf = DecodeOptions(frame_size=32, recognition=Recognition(speech=False, sound_tags=False))
+    nobody = Recognition(ocr=False, speech=False, sound_tags=False)
+    deaf = DecodeOptions(frame_size=32, recognition=nobody)
     content, _, arrays = decode(path, "video/x-matroska", deaf)
     assert content.sound is not None
     assert content.sound.samples_array is None
@@ -213,6 +214,17 @@ def test_a_truncated_file_is_kept_up_to_the_damage(tmp_path: Path) -> None:
     assert "of the 8.0 s announced" in content.notes[-1]
     (lost,) = content.rejects
     assert (lost.stage, lost.code) == ("decode", "corrupt")
+    assert lost.second == pytest.approx(video.duration_s)
+
+
+def test_the_cut_tail_of_an_mp4_costs_no_more_than_itself(tmp_path: Path) -> None:
+    path = clock_video(tmp_path / "v.mp4", 8, "-movflags", "+faststart", "-g", "5")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    content, video, arrays = decode(path)
+    assert 4 < video.duration_s < 7.5
+    assert_clock(video.whole, arrays, within_s=0.16)
+    assert "of the 8.0 s announced" in content.notes[-1]
+    (lost,) = content.rejects
     assert lost.second == pytest.approx(video.duration_s)
 
 

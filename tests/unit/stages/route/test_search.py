@@ -204,3 +204,20 @@ def test_who_asks_sees_what_is_public_or_shares_a_label(tmp_path):
     assert paths([]) == ["open.txt"]
     assert paths(["staff"]) == ["open.txt", "staff.txt"]
     assert paths(["audit", "nobody"]) == ["board.txt", "open.txt"]
+
+
+def test_a_hit_that_looks_like_a_better_one_says_so_and_stays(tmp_path):
+    items = [
+        Item("image/image", "best.png", "heron heron in the mill stream", phash="00000000000000ff"),
+        Item("image/image", "copy.png", "heron in the stream", phash="000000000000000f"),
+        Item("image/image", "other.png", "heron at dusk in the reeds", phash="ffffffff00000000"),
+        Item("image/image", "plain.png", "heron"),
+        Item("text/paragraph", "a.txt", "rye bread"),
+    ]
+    hits = retriever(tmp_path, items).search("heron in the mill stream", route="image/image").hits
+    assert len(hits) == 4
+    by_path = {hit.path: hit for hit in hits}
+    first, second = sorted((by_path["best.png"], by_path["copy.png"]), key=lambda hit: hit.rank)
+    assert second.near_duplicate_of == first.unit_id
+    assert first.near_duplicate_of == ""
+    assert by_path["other.png"].near_duplicate_of == by_path["plain.png"].near_duplicate_of == ""

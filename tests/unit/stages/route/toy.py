@@ -78,6 +78,7 @@ class Item:
     text: str
     page: int | None = None
     acl: tuple[str, ...] = ()
+    phash: str = ""
 
 
 def snapshot(folder: Path, items: Sequence[Item], copies: dict[str, str]) -> OpenSnapshot:
@@ -115,6 +116,7 @@ def _index(
         locator=[canonical_json({} if i.page is None else {"page": i.page}) for i in items],
         text=[item.text for item in items],
         acl=[list(item.acl) for item in items],
+        attributes=[canonical_json({"phash": i.phash} if i.phash else {}) for i in items],
     )
     vectors = encoder.encode([items[i].text for i in order])
     built = indexes.build(

@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.content import Content, PageContent, RegionContent
 from schemas.partition import PAGE_PAGE, PAGE_REGION
-from stages.segment._pixels import hash_pixels
+from schemas.pixels import hash_pixels
 from stages.segment.options import SegmentOptions
 from stages.segment.pages import segment_pages
 

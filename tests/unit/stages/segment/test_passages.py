@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.config import Segmentation
 from schemas.content import Block, Content
 from schemas.partition import TEXT_DOCUMENT, TEXT_PARAGRAPH, Partition
-from stages.segment._pixels import hash_pixels
+from schemas.pixels import hash_pixels
 from stages.segment.options import SegmentOptions
 from stages.segment.passages import segment_passages
 from stages.segment.registry import segment
@@ -101,7 +102,7 @@ def test_long_blocks_are_cut_evenly_at_ends_of_sentences() -> None:
     "kept",
     [
         "He met Dr. Smith and J. Doe at 3.14 p.m. on St. Ann's, e.g. often.",
-        "It costs approx. 5 francs, cf. Fig. 3, i.e. little.",
+        "It costs 5 francs, cf. Fig. 3, i.e. little, vs. much at No. 10.",
     ],
 )
 def test_abbreviations_end_no_sentence(kept: str) -> None:
@@ -111,12 +112,70 @@ def test_abbreviations_end_no_sentence(kept: str) -> None:
 
 
 def test_text_without_spaces_is_cut() -> None:
-    units = cut([paragraph("日本語の文です。" * 40)], TEXT_PARAGRAPH)
-    assert all(unit.text.endswith("。") for unit in units)
-    assert max(len(unit.text) for unit in units) <= 120
     units = cut([paragraph("x" * 20_000)], TEXT_PARAGRAPH)
     assert "".join(unit.text for unit in units) == "x" * 20_000
     assert len(units) == 4
+
+
+CHINESE = (
+    "\u78e8\u574a\u5750\u843d\u5728\u6cb3\u8fb9\uff0c\u6bcf\u5e74\u79cb\u5929"
+    "\u78e8\u7740\u519c\u6c11\u5e26\u6765\u7684\u8c37\u7269\u3002"
+)
+QUOTED = "\u4ed6\u8bf4\uff1a\u201c\u6c34\u5f88\u9ad8\u3002\u201d"
+JAPANESE = (
+    "\u6c34\u8eca\u5c0f\u5c4b\u306f\u5ddd\u306e\u305d\u3070\u306b\u7acb\u3061\u3001\u6bce\u5e74\u79cb\u306b\u8fb2\u6c11\u304c\u904b\u3093\u3067\u304f\u308b\u7a40\u7269\u3092"
+    "\u633d\u3044\u3066\u3044\u307e\u3059\u3002"
+)
+THAI = (
+    "\u0e42\u0e23\u0e07\u0e2a\u0e35\u0e15\u0e31\u0e49\u0e07\u0e2d\u0e22\u0e39\u0e48\u0e23\u0e34\u0e21\u0e41\u0e21\u0e48\u0e19\u0e49\u0e33"
+    "\u0e41\u0e25\u0e30\u0e1a\u0e14\u0e40\u0e21\u0e25\u0e47\u0e14\u0e1e\u0e37\u0e0a"
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "least", "most"),
+    [(CHINESE, 130, 180), (QUOTED, 130, 180), (JAPANESE, 150, 230)],
+)
+def test_a_passage_without_spaces_says_as_much_as_one_with_them(
+    sentence: str, least: int, most: int
+) -> None:
+    units = cut([paragraph(sentence * 60)], TEXT_PARAGRAPH)
+    assert "".join(unit.text for unit in units) == sentence * 60
+    assert all(unit.text.endswith(sentence[-2:]) for unit in units)
+    assert all(least <= len(unit.text) <= most for unit in units[:-1])
+    assert len(units[-1].text) <= most
+
+
+def test_a_column_of_short_lines_without_spaces_is_no_single_passage() -> None:
+    units = cut([Block("list_item", CHINESE)] * 30, TEXT_PARAGRAPH)
+    assert len(units) > 3
+    assert all(len(unit.text) <= 180 for unit in units)
+
+
+def test_a_sentence_without_spaces_that_is_too_long_is_cut_at_its_commas() -> None:
+    clause = CHINESE[: CHINESE.index("\uff0c") + 1]
+    units = cut([paragraph(clause * 60)], TEXT_PARAGRAPH)
+    assert "".join(unit.text for unit in units) == clause * 60
+    assert all(unit.text.endswith("\uff0c") and len(unit.text) <= 180 for unit in units)
+
+
+def test_many_marks_are_cut_in_time() -> None:
+    units = cut([paragraph("\u2026" * 50_000)], TEXT_PARAGRAPH)
+    assert sum(len(unit.text) for unit in units) == 50_000
+
+
+def test_no_vowel_is_cut_from_its_consonant() -> None:
+    units = cut([paragraph(THAI * 60)], TEXT_PARAGRAPH)
+    assert "".join(unit.text for unit in units) == THAI * 60
+    assert all(300 <= len(unit.text) <= 455 for unit in units)
+    assert all(unicodedata.category(unit.text[0]) == "Lo" for unit in units)
+    assert all(unit.text[-1] not in "\u0e40\u0e41\u0e42\u0e43\u0e44" for unit in units)
+
+
+def test_a_short_chinese_heading_is_one_and_a_long_one_is_text() -> None:
+    short, long = CHINESE[:12], CHINESE * 3
+    assert [u.context for u in cut([heading(short), paragraph("x")], TEXT_PARAGRAPH)] == [short]
+    assert [u.context for u in cut([heading(long), paragraph("x")], TEXT_PARAGRAPH)] == [""]
 
 
 def test_locators_of_pages_boxes_and_offsets() -> None:
@@ -153,6 +212,22 @@ def test_documents_are_cut_by_the_encoders_tokens_with_context_counted() -> None
     assert " ".join(unit.text for unit in parts).split() == [
         word for block in blocks for word in block.text.split()
     ]
+
+
+@pytest.mark.parametrize("sentence", [CHINESE, JAPANESE, THAI])
+def test_documents_without_spaces_are_cut_by_tokens_too(sentence: str) -> None:
+    def a_character_each(texts: Sequence[str]) -> list[int]:
+        return [2 + len("".join(text.split())) for text in texts]
+
+    def unknown(texts: Sequence[str]) -> list[int]:  # one token for what is not in the vocabulary
+        return [2 + len(text.split()) for text in texts]
+
+    blocks = [paragraph(sentence * 40)] * 3
+    for count_tokens, most in ((a_character_each, 512), (unknown, 2048), (None, 2048)):
+        parts = cut(blocks, TEXT_DOCUMENT, options=SegmentOptions(count_tokens=count_tokens))
+        assert max(len(unit.text) for unit in parts) <= most
+        assert min(len(unit.text) for unit in parts[:-1]) > 0.6 * 512
+        assert "".join("".join(unit.text.split()) for unit in parts) == sentence * 120
 
 
 def test_a_heading_goes_with_what_it_heads() -> None:

@@ -116,7 +116,31 @@ def test_cuts(
     duration_s: float,
     spans: list[tuple[float, float]],
 ) -> None:
-    assert list(segment_spans(silences, duration_s, 30, 5)) == spans
+    quiet = SoundContent(duration_s, None, silences)
+    assert list(segment_spans(quiet, 30, 5)) == spans
+
+
+@pytest.mark.parametrize(
+    ("silences", "gaps", "cut_s"),
+    [
+        (
+            (),
+            (20.0, 22.0, 24.0),
+            22.5,
+        ),  # the longest gap: words follow each other after 0.5 s, here 1 s
+        ((), (), 30.0),
+        ((), (5.0, 12.0), 30.0),  # too early
+        (((17.0, 17.4),), (22.0,), 17.2),  # a pause that was measured, though shorter
+    ],
+)
+def test_cuts_between_words_where_there_is_no_pause(
+    silences: tuple[tuple[float, float], ...], gaps: tuple[float, ...], cut_s: float
+) -> None:
+    ends = {22.0: 23.0}
+    edges = [0.0, *(edge for gap in gaps for edge in (gap, ends.get(gap, gap + 0.5))), 40.0]
+    words = tuple(SpokenWords(a, b, "w") for a, b in zip(edges[::2], edges[1::2], strict=True))
+    noisy = SoundContent(40.0, None, silences, words)
+    assert segment_spans(noisy, 30, 5) == ((0.0, cut_s), (cut_s, 40.0))
 
 
 @given(
@@ -129,10 +153,52 @@ def test_segments_cover_the_recording(
     pauses: list[tuple[float, float]], duration_s: float, segment_s: float, tail_s: float
 ) -> None:
     silences = sorted((start_s, start_s + length_s) for start_s, length_s in pauses)
-    spans = segment_spans(silences, duration_s, segment_s, tail_s)
+    spans = segment_spans(SoundContent(duration_s, None, tuple(silences)), segment_s, tail_s)
     assert (spans[0][0], spans[-1][1]) == (0, duration_s)
     assert all(a[1] == b[0] for a, b in pairwise(spans))
     lengths = [end_s - start_s for start_s, end_s in spans]
     assert max(lengths) <= segment_s + tail_s + 1e-6
     assert min(lengths) > 0
     assert len(spans) == 1 or lengths[-1] >= min(tail_s, segment_s) - 1e-6
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 3), st.floats(0, 2)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.floats(0, 100), st.floats(0.3, 3)), max_size=5),
+    st.floats(2, 40),
+)
+def test_each_word_is_in_exactly_one_segment(
+    steps: list[tuple[float, float]], pauses: list[tuple[float, float]], segment_s: float
+) -> None:
+    words: list[SpokenWords] = []
+    at_s = 0.0
+    for i, (gap_s, length_s) in enumerate(steps):
+        words.append(SpokenWords(at_s + gap_s, at_s + gap_s + length_s, f"w{i}"))
+        at_s = words[-1].end_s
+    silences = tuple(sorted((start_s, start_s + length_s) for start_s, length_s in pauses))
+    content = sound(duration_s=at_s + 0.01, words=tuple(words), silences=silences)
+    options = SegmentOptions(Segmentation(segment_s=segment_s, tail_s=min(5.0, segment_s / 2)))
+    found = segment_sound(SOURCE, content, (), options)
+    segments = [unit for unit in found if unit.partition == AUDIO_SEGMENT]
+    assert " ".join(unit.text for unit in segments).split() == [word.text for word in words]
+
+
+@pytest.mark.parametrize(
+    ("texts", "joined"),
+    [
+        (("今天", "天气", "好。", "OK", "吗"), "今天天气好。 OK 吗"),
+        (("สวัสดี", "ครับ"), "สวัสดีครับ"),
+        (("Guten", "Morgen."), "Guten Morgen."),
+    ],
+)
+def test_scripts_without_blanks_are_joined_without(texts: tuple[str, ...], joined: str) -> None:
+    words = tuple(SpokenWords(i, i + 1, text) for i, text in enumerate(texts))
+    assert units(sound(duration_s=9.0, words=words))[0][2] == joined
+
+
+def test_tags_belong_to_their_time() -> None:
+    tags = tuple(SoundTags(t, t + 0.96, ((f"Bell {t}", 0.5),)) for t in range(50))
+    content = sound(silences=((24.0, 26.0),), tags=tags)
+    _, first, second = segment_sound(SOURCE, content, (), SegmentOptions())
+    assert first.attributes["tags"].startswith("Bell 0 0.50; Bell 1 0.50")
+    assert second.attributes["tags"].startswith("Bell 25 0.50; Bell 26 0.50")

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from schemas.content import (
     ClipContent,
     Content,
+    ScreenLine,
     SoundContent,
     SoundTags,
     SpokenWords,
+    SubtitleTrack,
     VideoContent,
 )
 from schemas.partition import VIDEO_CLIP, VIDEO_VIDEO
@@ -70,3 +74,46 @@ def test_a_silent_video_has_pixels_only() -> None:
 
 def test_no_video_no_units() -> None:
     assert segment_video(SOURCE, Content("audio/wav"), (), SegmentOptions()) == []
+
+
+def written(*lines: ScreenLine, subtitles: tuple[SubtitleTrack, ...] = ()) -> VideoContent:
+    return replace(VIDEO, screen_lines=lines, subtitles=subtitles)
+
+
+def test_what_is_on_the_screen_follows_what_is_said() -> None:
+    lines = (ScreenLine(0, 14, "Mill Road"), ScreenLine(2, 4, "OPEN"), ScreenLine(8, 10, "Open"))
+    content = Content("video/mp4", video=written(*lines), sound=SOUND)
+    whole, first, second = segment_video(SOURCE, content, ARRAYS, SegmentOptions())
+    assert whole.text == "Hello. Goodbye.\nSounds: engine\nOn screen: Mill Road; OPEN"
+    assert first.text == "Hello.\nSounds: engine\nOn screen: Mill Road; OPEN"
+    assert second.text == "Goodbye.\nSounds: engine\nOn screen: Mill Road"
+    assert first.attributes["screen"] == "Mill Road | OPEN"
+
+
+def test_captions_of_what_is_said_are_not_said_again() -> None:
+    lines = (ScreenLine(1, 3, "HELLO"), ScreenLine(13, 15, "Fin"))
+    content = Content("video/mp4", video=written(*lines), sound=SOUND)
+    _, first, second = segment_video(SOURCE, content, ARRAYS, SegmentOptions())
+    assert first.text == "Hello.\nSounds: engine"
+    assert "screen" not in first.attributes
+    assert second.text == "Goodbye.\nSounds: engine\nOn screen: Fin"
+
+
+def test_subtitles_are_in_the_clip_that_has_the_middle_of_their_time() -> None:
+    track = SubtitleTrack("deu", (SpokenWords(1, 3, "Hallo."), SpokenWords(11, 14, "Lebt wohl.")))
+    other = SubtitleTrack("", (SpokenWords(1, 3, "Salut."),))
+    content = Content("video/mp4", video=written(subtitles=(track, other)))
+    texts = [unit.text for unit in segment_video(SOURCE, content, ARRAYS, SegmentOptions())]
+    assert texts == [
+        "Subtitles (deu): Hallo. Lebt wohl.",
+        "Subtitles (deu): Hallo.",
+        "Subtitles (deu): Lebt wohl.",
+    ]
+
+
+def test_a_wall_of_text_is_cut() -> None:
+    line = ScreenLine(0, 20, " ".join(f"word{i}" for i in range(300)))
+    content = Content("video/mp4", video=written(line))
+    whole, *_ = segment_video(SOURCE, content, ARRAYS, SegmentOptions())
+    assert whole.text.endswith("word199 ...")
+    assert whole.attributes["screen"].endswith("word299")

@@ -1,0 +1,142 @@
+"""Fonts whose characters cannot be known: no usable encoding, or one that names the wrong letters.
+
+A page shows the right glyphs all the same, so OCR reads what the text layer cannot say. A font is judged by what it
+says on one page, in two ways:
+
+- Characters that stand for nothing (U+FFFD, private use, controls, unassigned) inside of what should be words. A
+  bullet or a mark of a symbol font stands alone, so it does not count.
+- Words that no language spells: subset fonts with a shifted or shuffled encoding give letters, but their pairs are
+  not those of words. Only Latin letters of fonts without a fixed pitch are judged, from 100 pairs on a page. The share
+  of frequent pairs is 0.69 in the middle and 0.36 at the least in 499 samples of 41 manuals and cards in 38
+  languages; shuffled English has about 0.18 (docs/quality.md).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from stages.decode._pdf_spans import Span
+
+_UNKNOWN: Final = re.compile(
+    "[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|\\(cid:\\d+\\)"
+)
+_MIN_WORD_CHARS: Final = 3
+_UNKNOWN_SHARE: Final = 0.15  # ligatures without an encoding reach 0.03, OCR would not do better
+_MIN_PAIRS: Final = 100
+_MAX_CHARS: Final = 1500  # of a font on a page: enough to judge it
+# Pairs of letters inside words that are frequent in English, German, French, Spanish, Italian, Portuguese, Dutch,
+# Polish, Finnish, Turkish or Indonesian: a sixth of all pairs, and more than half of those of a text.
+_PAIRS: Final = (
+    "ad ai ak al am an ar as at au ba be ca ce ch ci ck co da de di do du ec ed ei el em en er es et ge ha he hi ho"
+    " ic id ie ig il im in io ir is it ka ke ki la le li ll lo ma me mi mo na nd ne ng ni no nt ol om on or os ou"
+    " pa pe po pr qu ra re ri ro rs sa sc se sh si so ss st ta te th ti to tr tt ua ue ul um un ur us ut va ve vi"
+    " we wi za ze"
+)
+# Codes of letters: 0 to 25, any other one, and what is between words.
+_OTHER, _BETWEEN, _CODES = 26, 27, 28
+_OTHER_BYTE: Final = 0xFF
+_CODE: Final = np.full(256, _BETWEEN, np.intp)
+_CODE[ord("a") : ord("z") + 1] = np.arange(26)
+_CODE[_OTHER_BYTE] = _OTHER
+_FREQUENT: Final = np.zeros((_CODES, _CODES), bool)
+for _pair in _PAIRS.split():
+    _FREQUENT[tuple(_CODE[list(_pair.encode())])] = True
+_FREQUENT_SHARE: Final = 0.28
+# Listings and names of commands are spelled like nothing else; not every fixed-pitch font says that it is one.
+_MONO: Final = re.compile(r"mono|courier|consol|typewriter|cmtt|code|fixed|terminal", re.IGNORECASE)
+# Western letters with marks. Cyrillic read as Latin-1 is made of them; Czech, the richest of the languages that are
+# written with letters below U+0100, has fewer than one in five.
+_MARKED: Final = re.compile("[\u00c0-\u00ff]")
+_MARKED_SHARE: Final = 0.5
+_MARK: Final = re.compile("[\u0300-\u036f]")  # all that letters of these blocks are taken apart to
+_LATIN_WORD: Final = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{2,}")
+
+
+@dataclass(slots=True)
+class _Said:
+    """What a font says on a page."""
+
+    texts: list[str] = field(default_factory=list)
+    chars: int = 0
+    is_mono: bool = True
+
+    def add(self, text: str, *, mono: bool) -> None:
+        if self.chars < _MAX_CHARS:
+            self.texts.append(text)
+        self.chars += len(text)
+        self.is_mono &= mono
+
+
+def broken_fonts(spans: Iterable[Span]) -> frozenset[str]:
+    """Names of the fonts whose text on this page is not what the page shows.
+
+    Args:
+        spans: Of one page.
+    """
+    said: defaultdict[str, _Said] = defaultdict(_Said)
+    for span in spans:
+        said[span.face.font].add(span.text, mono=span.face.mono)
+    for name, what in said.items():
+        what.is_mono = what.is_mono or _MONO.search(name) is not None
+    return frozenset(name for name, what in said.items() if _is_broken(what))
+
+
+def _is_broken(said: _Said) -> bool:
+    text = " ".join(said.texts)
+    if text.isascii() and text.isprintable() and "(cid:" not in text:
+        return not said.is_mono and is_unlikely(text)
+    return _unknown_share(text) > _UNKNOWN_SHARE or (not said.is_mono and is_unlikely(text))
+
+
+def _unknown_share(text: str) -> float:
+    if not _UNKNOWN.search(text):
+        return 0.0
+    unknown = total = 0
+    for word in text.split(" "):
+        total += len(word)
+        if len(word) >= _MIN_WORD_CHARS:
+            unknown += sum(map(len, _UNKNOWN.findall(word)))
+    return unknown / total if total else 0.0
+
+
+def is_unlikely(text: str) -> bool:
+    """Whether a text in Latin letters is spelled as no language spells; False where there is too little of it.
+
+    >>> is_unlikely("7KH PLOOHU RSHQV WKH VOXLFH DW GDZQ DQG WKH ZKHHO EHJLQV WR WXUQ VORZO " * 3)
+    True
+    """
+    share = frequent_share(text)
+    if share is None or text.isascii():
+        return share is not None and share < _FREQUENT_SHARE
+    letters = "".join(_LATIN_WORD.findall(text))
+    marked = len(_MARKED.findall(letters))
+    return share < _FREQUENT_SHARE or marked > _MARKED_SHARE * len(letters)
+
+
+def frequent_share(text: str) -> float | None:
+    """Share (0 to 1) of the letter pairs inside Latin words that are frequent ones; None below 100 pairs."""
+    codes = _codes(text)
+    first, second = codes[:-1], codes[1:]
+    pairs = int(np.count_nonzero((first != _BETWEEN) & (second != _BETWEEN)))
+    return int(_FREQUENT[first, second].sum()) / pairs if pairs >= _MIN_PAIRS else None
+
+
+def _codes(text: str) -> NDArray[np.intp]:
+    """Codes of its letters, without marks, and of what is between them."""
+    if not text.isascii():
+        words = " ".join(_LATIN_WORD.findall(text)).lower()
+        bare = _MARK.sub("", unicodedata.normalize("NFKD", words))
+        raw = bare.encode("ascii", "replace").replace(b"?", bytes([_OTHER_BYTE]))
+        return _CODE[np.frombuffer(raw, np.uint8)]
+    return _CODE[np.frombuffer(text.lower().encode(), np.uint8)]

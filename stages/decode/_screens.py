@@ -1,0 +1,105 @@
+"""Frames that are large enough to be read: a few, where the picture changed, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stages.decode._sinks import TimedFrames
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from schemas.config import Limits
+
+SCREEN_PX: Final = 1280  # what the text detector looks at
+SCREEN_STEP_S: Final = 2.0  # what is to be read stays at least as long
+# A word of ten letters changes about a thousandth of 1280 x 720 pixels by more than this; noise of codecs does not.
+_CHANGED_LEVELS: Final = 48
+_CHANGED_SHARE: Final = 0.0005
+_FLAT_LEVELS: Final = 16  # what differs by less in all of a frame is noise
+_MARGIN_PX: Final = 8
+
+
+class ScreenSink(TimedFrames):
+    """Keeps frames that differ from the one before, evenly thinned to a number of bytes.
+
+    Frames come padded at the right and at the bottom to a square of `SCREEN_PX`; 8 pixels of a margin of one colour
+    stay, and a frame of one colour is not kept. In a talk with slides each slide is kept once; where everything moves
+    there is a frame every 2 s, and when they take more than `budget_bytes`, every 4 s, 8 s, ...
+
+    Args:
+        path: For messages.
+        limits: A frame later than `media_s` raises LimitError.
+        budget_bytes: What the kept frames may take.
+    """
+
+    def __init__(self, path: Path, limits: Limits, budget_bytes: int) -> None:
+        super().__init__(path, (SCREEN_PX, SCREEN_PX), limits)
+        self._budget_bytes = budget_bytes
+        self._step_s = SCREEN_STEP_S
+        self._last: NDArray[np.uint8] | None = None
+        self._changes_s: list[float] = []
+        self._kept: list[tuple[float, NDArray[np.uint8]]] = []
+        self._kept_bytes = 0
+
+    def screens(self, end_s: float) -> list[tuple[float, float, NDArray[np.uint8]]]:
+        """(start_s, end_s, grey picture, uint8 [H, W]) in order; given away once, at the end.
+
+        A picture stands for the time until the next change, also where that one was let go for want of memory.
+        """
+        self._join()
+        kept, self._kept = self._kept, []
+        changes_s = np.array(self._changes_s)
+        found = []
+        for start_s, picture in kept:
+            after = int(np.searchsorted(changes_s, start_s, side="right"))
+            until_s = float(changes_s[after]) if after < len(changes_s) else end_s
+            found.append((start_s, max(start_s, until_s), picture))
+        return found
+
+    def _keep(self, time_s: float, frame: NDArray[np.uint8]) -> None:
+        picture = _trimmed(frame)
+        if not _changed(self._last, picture):
+            return
+        self._last = picture
+        self._changes_s.append(time_s)
+        if not picture.size or (self._kept and self._step(time_s) == self._step(self._kept[-1][0])):
+            return
+        self._kept.append((time_s, picture))
+        self._kept_bytes += picture.nbytes
+        while len(self._kept) > 1 and self._kept_bytes > self._budget_bytes:
+            self._thin()
+
+    def _step(self, time_s: float) -> int:
+        return int(time_s / self._step_s)
+
+    def _thin(self) -> None:
+        self._step_s *= 2
+        firsts: dict[int, tuple[float, NDArray[np.uint8]]] = {}
+        for time_s, picture in self._kept:
+            firsts.setdefault(self._step(time_s), (time_s, picture))
+        self._kept = list(firsts.values())
+        self._kept_bytes = sum(picture.nbytes for _, picture in self._kept)
+
+
+def _trimmed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without most of what is of the colour of the last pixel at the right and at the bottom; a copy, maybe empty."""
+    written = frame != frame[-1, -1]
+    rows, columns = np.flatnonzero(written.any(axis=1)), np.flatnonzero(written.any(axis=0))
+    if not len(rows) or np.ptp(frame[: rows[-1] + 1, : columns[-1] + 1]) < _FLAT_LEVELS:
+        return np.empty((0, 0), dtype=np.uint8)
+    return frame[: rows[-1] + 1 + _MARGIN_PX, : columns[-1] + 1 + _MARGIN_PX].copy()
+
+
+def _changed(before: NDArray[np.uint8] | None, now: NDArray[np.uint8]) -> bool:
+    if before is None or before.shape != now.shape:
+        return True
+    if not now.size:
+        return False
+    # Every fourth pixel will do.
+    levels = np.abs(before[::2, ::2].astype(np.int16) - now[::2, ::2])
+    return float((levels > _CHANGED_LEVELS).mean()) > _CHANGED_SHARE
