@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas.content import SAMPLE_RATE_HZ, Content, SoundContent
 from schemas.errors import NoContentError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stages.decode.options import DecodeOptions
+
+
+_LEAD_S: Final = 1  # longer than a packet of any codec
 
 
 def decode_audio(
@@ -99,8 +102,15 @@ def sound_graph(
     first_s: float = 0.0,
     length_s: float | None = None,
 ) -> Any:
-    """The ffmpeg graph from the first sound track, or so much of it, to s16le samples, mono at 16 kHz."""
-    begin: dict[str, Any] = {"ss": first_s} if first_s else {}
-    until = {} if length_s is None else {"t": length_s}
-    sound = _ffmpeg.source(path, media_type, **begin)["a:0"]
-    return sound.output(urls[0], f="s16le", ac=1, ar=SAMPLE_RATE_HZ, acodec="pcm_s16le", **until)
+    """The ffmpeg graph from the first sound track, or so much of it, to s16le samples, mono at 16 kHz.
+
+    A range is cut by the times of its samples: what ffmpeg 9 seeks to in MP4 begins with the next whole packet.
+    """
+    output = {"f": "s16le", "ac": 1, "ar": SAMPLE_RATE_HZ, "acodec": "pcm_s16le"}
+    until = {} if length_s is None else {"end": first_s + length_s}
+    if not (first_s or until):
+        return _ffmpeg.source(path, media_type)["a:0"].output(urls[0], **output)
+    seek = {"ss": first_s - _LEAD_S} if first_s > _LEAD_S else {}
+    sound = _ffmpeg.source(path, media_type, **seek)["a:0"]
+    part = sound.filter("atrim", start=first_s, **until)
+    return part.output(urls[0], **output).global_args("-copyts", "-start_at_zero")
