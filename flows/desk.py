@@ -57,7 +57,7 @@ class VectorDesk:
         wants = []
         for unit, tokens in zip(milled.units, milled.tokens, strict=True):
             for space in self._spaces:
-                if spaces and space.key not in spaces:
+                if (spaces and space.key not in spaces) or not space.takes(unit.partition):
                     continue
                 input_hash = text_hash(unit) if space.input == "text" else unit.pixels_hash
                 if input_hash:

@@ -84,7 +84,9 @@ def _unkept(
         for *where, source_id, pixels_hash in zip(
             *(rows[c].to_pylist() for c in columns), strict=True
         )
-        if pixels_hash not in kept and (*where, pixels_hash) not in embedded
+        if space.takes(Partition(*where))
+        and pixels_hash not in kept
+        and (*where, pixels_hash) not in embedded
     }
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # read again at its next ingest.
 PIPELINE_VERSION: Final = 2
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
+# Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
+_COUNTED_BY: Final = "minilm"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
 _SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
@@ -47,11 +49,10 @@ def embedding_gpus(config: Config) -> tuple[float, int]:
 
 
 def contracts(config: Config) -> tuple[SpaceContract, ...]:
-    """The spaces of the profile, text first."""
+    """The spaces of the profile, in its order."""
     from stages.embed.registry import contract
 
-    names = (config.profile.text, config.profile.pixels)
-    return tuple(contract(name, threads=_ENCODER_THREADS) for name in names)
+    return tuple(contract(name, threads=_ENCODER_THREADS) for name in config.profile.spaces)
 
 
 def fingerprint(config: Config) -> str:
@@ -85,6 +86,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     from infra.sources import open_file
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
+    from stages.embed.registry import contract
     from stages.embed.stage import EmbedStage
     from stages.index.stage import IndexStage
     from stages.recognise.options import RecogniseOptions
@@ -92,7 +94,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     from stages.unpack import UnpackStage
 
     spaces = contracts(config)
-    text_space = spaces[0]
+    counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
     options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
@@ -114,16 +116,16 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     return [
         spec(
             DECODE,
-            partial(DecodeStage, options, text_space, open_one, keep),
+            partial(DecodeStage, options, counted_by, open_one, keep),
             timeout_s=limits.decode_timeout_s,
             recycle_after_items=config.engine.decode_recycle_items,
         ),
         spec(
             RECOGNISE,
-            partial(RecogniseStage, RecogniseOptions(recognition), segmentation, text_space, keep),
+            partial(RecogniseStage, RecogniseOptions(recognition), segmentation, counted_by, keep),
             timeout_s=limits.recognise_timeout_s,
         ),
-        spec(UNPACK, partial(UnpackStage, text_space, payloads.read)),
+        spec(UNPACK, partial(UnpackStage, counted_by, payloads.read)),
         spec(
             EMBED,
             partial(EmbedStage, spaces),

@@ -154,10 +154,19 @@ class Runs(_Section):
 
 
 class Profile(_Section):
-    """Which spaces are embedded, by registry name."""
+    """Which spaces are embedded, by name. Each takes every unit that has its kind of input.
 
-    text: str = "minilm"
-    pixels: str = "conse"
+    The first text space is the one that questions are routed by.
+    """
+
+    spaces: tuple[str, ...] = Field(default=("minilm", "conse"), min_length=1)
+
+    @field_validator("spaces")
+    @classmethod
+    def _each_once(cls, spaces: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(spaces)) < len(spaces):
+            raise ValueError("a space is named twice")
+        return spaces
 
 
 class Config(_Section):

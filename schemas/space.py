@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from schemas.ids import canonical_json, digest
 
@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from schemas.partition import Partition
+
 FINGERPRINT_CHARS: Final = 12
 Metric = Literal["inner_product", "l2"]
+Representation = Literal["dense", "tokens", "sparse"]
 # Fields that came later: while they say nothing new they are not part of a fingerprint, so vectors stay what they were.
-_LATER: Final = {"metric": "inner_product", "matryoshka": []}
+_LATER: Final = {
+    "metric": "inner_product",
+    "matryoshka": [],
+    "representation": "dense",
+    "partitions": [],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,9 @@ class SpaceContract:
         metric: What is near: the largest inner product, or the smallest Euclidean distance.
         matryoshka: Shorter lengths, ascending, whose leading dims are a vector of their own (Kusupati et al. 2022,
             arXiv 2205.13147), renormalised; empty where the model was not trained so.
+        representation: What a unit becomes: one vector; a vector for each token or patch (late interaction, Khattab
+            and Zaharia 2020, arXiv 2004.12832); or weights of terms, of which few are not 0.
+        partitions: The only ones are embedded, ascending (``page/page``); empty for all that have its input.
     """
 
     name: str
@@ -68,6 +79,8 @@ class SpaceContract:
     backend: str = "torch"
     metric: Metric = "inner_product"
     matryoshka: tuple[int, ...] = ()
+    representation: Representation = "dense"
+    partitions: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -77,7 +90,7 @@ class SpaceContract:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SpaceContract:
         """The inverse of :meth:`as_dict`."""
-        lists = {k: tuple(values.get(k, ())) for k in ("buckets", "matryoshka")}
+        lists = {k: tuple(values.get(k, ())) for k in ("buckets", "matryoshka", "partitions")}
         return cls(**{**values, **lists})
 
     @property
@@ -89,6 +102,10 @@ class SpaceContract:
     def key(self) -> str:
         """Name on disk and in manifests: ``minilm-0123456789ab``."""
         return f"{self.name}-{self.fingerprint}"
+
+    def takes(self, partition: Partition) -> bool:
+        """Whether units of a partition are embedded in it."""
+        return not self.partitions or str(partition) in self.partitions
 
     def bucket(self, n_tokens: int) -> int:
         """The shape a text of `n_tokens` is padded to; the last bucket truncates."""
@@ -139,6 +156,54 @@ class PixelEncoder(Protocol):
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed text queries into this space, float32 [len(texts), dim]."""
+
+
+class SparseVector(NamedTuple):
+    """Weights of the few terms that are not 0.
+
+    Attributes:
+        terms: int32 [n], ascending, each below the space's dim.
+        weights: float32 [n], above 0.
+    """
+
+    terms: np.ndarray
+    weights: np.ndarray
+
+
+class TokenVectors(NamedTuple):
+    """A vector for each token or patch.
+
+    Attributes:
+        vectors: float32 [n, dim], n at least 1, each of norm 1 in a normalised space.
+        kinds: int32 [n], what each one is of: 0 text, 1 picture, 2 sound.
+    """
+
+    vectors: np.ndarray
+    kinds: np.ndarray
+
+
+class TokensEncoder(Protocol):
+    """Embeds texts, or stacks of frames where its contract says pixels, to many vectors each (late interaction)."""
+
+    contract: SpaceContract
+
+    def encode(self, inputs: Sequence[Any]) -> list[TokenVectors]:
+        """Embed documents; what comes of one does not depend on the others."""
+
+    def encode_queries(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Embed queries."""
+
+
+class SparseEncoder(Protocol):
+    """Embeds texts to weights of terms."""
+
+    contract: SpaceContract
+
+    def encode(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Embed documents; what comes of one does not depend on the others."""
+
+    def encode_queries(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Embed queries."""
 
 
 Encoder = TextEncoder | PixelEncoder

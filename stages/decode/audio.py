@@ -110,7 +110,7 @@ def sound_graph(
     until = {} if length_s is None else {"end": first_s + length_s}
     if not (first_s or until):
         return _ffmpeg.source(path, media_type)["a:0"].output(urls[0], **output)
-    seek = {"ss": first_s - _LEAD_S} if first_s > _LEAD_S else {}
+    seek: dict[str, Any] = {"ss": first_s - _LEAD_S} if first_s > _LEAD_S else {}
     sound = _ffmpeg.source(path, media_type, **seek)["a:0"]
     part = sound.filter("atrim", start=first_s, **until)
     return part.output(urls[0], **output).global_args("-copyts", "-start_at_zero")

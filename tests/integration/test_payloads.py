@@ -46,7 +46,7 @@ def _other_space(monkeypatch: pytest.MonkeyPatch):
 
 
 def in_other_space(config: Config) -> Config:
-    return config.model_copy(update={"profile": Profile(pixels=OTHER)})
+    return config.model_copy(update={"profile": Profile(spaces=("minilm", OTHER))})
 
 
 def filled(folder: Path, config: Config) -> Mill:
@@ -152,7 +152,7 @@ def test_units_come_out_of_the_table_as_they_went_in(tmp_path, monkeypatch):
 
     row = registry.SpaceRow(contract, registry.SPACES["minilm"].encoder)
     monkeypatch.setitem(registry.SPACES, OTHER_TEXT, row)
-    mill.config = KEEPS.model_copy(update={"profile": Profile(text=OTHER_TEXT, pixels=OTHER)})
+    mill.config = KEEPS.model_copy(update={"profile": Profile(spaces=(OTHER_TEXT, OTHER))})
     again = mill.ingest()
     assert (again.indexed, again.reembedded, again.duplicate, again.unit_rejects) == (0, 5, 1, {})
     assert vectors(mill) == expected
