@@ -229,7 +229,7 @@ def _flows(before: Line, after: Line) -> bool:
 
 
 def _kind(lines: Sequence[Line]) -> BlockKind:
-    if lines[0].mono and all([line.mono for line in lines]):
+    if lines[0].mono and all(line.mono for line in lines):
         return "code"
     first = join_lines([line.text for line in lines[:2]])
     if CAPTION.match(first):

@@ -50,7 +50,7 @@ _CODE: Final = bytes(
     _OTHER if byte == _OTHER_BYTE else byte - ord("a") if chr(byte) in ascii_lowercase else _BETWEEN
     for byte in range(256)
 )
-# Of each pair of codes (the first times `_CODES` plus the second): whether both are letters, and whether it is frequent.
+# Of each pair of codes (the first times `_CODES` plus the second): whether both are letters, whether it is frequent.
 _LETTERS: Final = np.arange(_CODES) != _BETWEEN
 _INSIDE: Final = np.outer(_LETTERS, _LETTERS).ravel().astype(np.intp)
 _FREQUENT: Final = np.zeros(_CODES**2, np.intp)

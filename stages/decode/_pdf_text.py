@@ -145,7 +145,7 @@ def _joined(spans: Sequence[Span]) -> str:
     """Text of spans; a raised note mark is set off, or it would become a part of the word beside it."""
     if len(spans) == 1:
         return spans[0].text
-    if not any([span.face.raised for span in spans]):
+    if not any(span.face.raised for span in spans):
         return "".join([span.text for span in spans])
     text = ""
     after_mark = False
@@ -166,8 +166,8 @@ def _line(text: str, spans: Sequence[Span], raw: SpanLine) -> Line:
     if len(spans) > 1:
         lengths = [len(span.text) for span in spans]
         size = spans[lengths.index(max(lengths))].size
-        bold = bold and all([span.face.bold for span in spans])
-        mono = mono and all([span.face.mono for span in spans])
+        bold = bold and all(span.face.bold for span in spans)
+        mono = mono and all(span.face.mono for span in spans)
     return Line(text, raw.bbox, size, bold, mono, raw.turn)
 
 
