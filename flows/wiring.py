@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.engine import Batching, Resources, StageSpec
+from schemas.errors import ConfigError
 from schemas.ids import canonical_json, digest
+from schemas.space_config import FRAME_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from infra.lake import Lake
     from schemas.blobs import BlobStore
     from schemas.config import Config
@@ -49,19 +53,52 @@ def embedding_gpus(config: Config) -> tuple[float, int]:
 
 
 def contracts(config: Config) -> tuple[SpaceContract, ...]:
-    """The spaces of the profile, in its order."""
+    """The spaces of the profile, in its order.
+
+    Raises:
+        ConfigError: There is no such space, its configuration does not fit its model, or it does not fit the others.
+        MissingExtraError: A model is not on this machine; says how to fetch it.
+    """
     from stages.embed.registry import contract
 
-    return tuple(contract(name, threads=_ENCODER_THREADS) for name in config.profile.spaces)
+    found = tuple(
+        contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
+        for name in config.profile.spaces
+    )
+    for space in found:
+        if space.input == "sound":
+            raise ConfigError(
+                f"profile.spaces has {space.name!r}, which takes sound: units have no sound to embed yet, so it would"
+                " stay empty. Leave it out"
+            )
+    return found
+
+
+def frame_size(spaces: Sequence[SpaceContract]) -> int:
+    """Side in pixels of the pictures that decoders make: what every pixel space takes.
+
+    Raises:
+        ConfigError: They take pictures of different sizes.
+    """
+    sizes = {space.name: space.frame_size for space in spaces if space.input == "pixels"}
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"{name} takes {size}" for name, size in sizes.items())
+        raise ConfigError(
+            f"the pixel spaces of a profile share their pictures, and these differ: {each}."
+            " Set spaces.NAME.frame_size alike: a model makes its own size of what it is given"
+        )
+    return next(iter(sizes.values()), FRAME_SIZE)
 
 
 def fingerprint(config: Config) -> str:
     """Of everything between a file's bytes and its units (limits only decide what is rejected)."""
-    read_as = {
+    read_as: dict[str, Any] = {
         "version": PIPELINE_VERSION,
         "segmentation": config.segmentation.model_dump(),
         "recognition": config.recognition.model_dump(),
     }
+    if (size := frame_size(contracts(config))) != FRAME_SIZE:
+        read_as["frame_size"] = size
     return digest("pipeline", canonical_json(read_as))
 
 
@@ -97,7 +134,9 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
-    options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
+    options = DecodeOptions(
+        limits, segmentation, recognition, frame_size(spaces), config.decoding.passwords
+    )
     payloads = Payloads.at(lake_url)
     keep = payloads.keep if config.engine.keep_payloads else None
     gpus, embedders = embedding_gpus(config)
