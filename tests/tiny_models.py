@@ -13,11 +13,27 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
     BertTokenizer,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapProcessor,
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPProcessor,
+    ColQwen2Config,
+    ColQwen2ForRetrieval,
+    ColQwen2Processor,
     PreTrainedTokenizerFast,
+    Qwen2VLImageProcessorPil,
+    Siglip2Config,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
+    Siglip2Processor,
+    VideoMAEImageProcessorPil,
+    XCLIPConfig,
+    XCLIPModel,
+    XCLIPProcessor,
 )
 
 if TYPE_CHECKING:
@@ -141,6 +157,80 @@ def clip(folder: Path) -> Path:
     return _save(CLIPModel(config), processor, folder, "cc-by-nc-4.0")
 
 
+def siglip2(folder: Path) -> Path:
+    """The kind that takes any shape of picture, as patches."""
+    tokeniser = word_level("<s>", "</s>", 64)
+    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 64}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "projection_size": 32}
+    config = Siglip2Config(
+        text_config=text, vision_config={**_TOWER, "patch_size": 16, "num_patches": 256}
+    )
+    pictures = Siglip2ImageProcessorPil(patch_size=16, max_num_patches=256)
+    return _save(Siglip2Model(config), Siglip2Processor(pictures, tokeniser), folder)
+
+
+def xclip(folder: Path) -> Path:
+    tokeniser = word_level("<s>", "</s>", 16)
+    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    vision = {**_TOWER, "image_size": 32, "patch_size": 8, "num_frames": 4}
+    vision |= {"mit_hidden_size": 24, "mit_intermediate_size": 64}
+    vision |= {"mit_num_attention_heads": 2, "mit_num_hidden_layers": 1}
+    config = XCLIPConfig(
+        text_config=text, vision_config=vision, projection_dim=24, prompt_num_attention_heads=2
+    )
+    frames = VideoMAEImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    return _save(XCLIPModel(config), XCLIPProcessor(frames, tokeniser), folder, "mit")
+
+
+def clap(folder: Path) -> Path:
+    """Its window is 1 s at 8 kHz."""
+    tokeniser = word_level("<s>", "</s>", 32)
+    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 40}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "projection_dim": 24}
+    audio = {"spec_size": 64, "num_mel_bins": 16, "hidden_size": 32, "window_size": 4}
+    audio |= {"patch_embeds_hidden_size": 16, "depths": [1, 1], "num_attention_heads": [2, 2]}
+    audio |= {"num_hidden_layers": 2, "projection_dim": 24}
+    config = ClapConfig(text_config=text, audio_config=audio, projection_dim=24)
+    extractor = ClapFeatureExtractor(
+        feature_size=16,
+        sampling_rate=8000,
+        hop_length=80,
+        max_length_s=1,
+        fft_window_size=256,
+        truncation="rand_trunc",
+        frequency_max=4000,
+    )
+    return _save(ClapModel(config), ClapProcessor(extractor, tokeniser), folder)
+
+
+def colqwen2(folder: Path) -> Path:
+    marks = ("<|image_pad|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+    tokeniser = word_level("<s>", "<|endoftext|>", 128, marks)
+    tokeniser.add_special_tokens({"additional_special_tokens": list(marks)})
+    ids = dict(zip(marks, tokeniser.convert_tokens_to_ids(list(marks)), strict=True))
+    text = {**_TOWER, "vocab_size": len(tokeniser), "num_key_value_heads": 2}
+    text |= {"max_position_embeddings": 128}
+    text |= {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]}}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "patch_size": 4}
+    config = ColQwen2Config(
+        vlm_config={
+            "model_type": "qwen2_vl",
+            "text_config": text,
+            "vision_config": {**vision, "mlp_ratio": 2},
+            "image_token_id": ids["<|image_pad|>"],
+            "vision_start_token_id": ids["<|vision_start|>"],
+            "vision_end_token_id": ids["<|vision_end|>"],
+        },
+        embedding_dim=16,
+    )
+    pictures = Qwen2VLImageProcessorPil(patch_size=4, min_pixels=64, max_pixels=32 * 32)
+    return _save(ColQwen2ForRetrieval(config), ColQwen2Processor(pictures, tokeniser), folder)
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "bert": bert,
     "dense": dense,
@@ -148,6 +238,10 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "cross": cross,
     "colbert": colbert,
     "clip": clip,
+    "siglip2": siglip2,
+    "xclip": xclip,
+    "clap": clap,
+    "colqwen2": colqwen2,
 }
 
 

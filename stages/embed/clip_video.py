@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.embed.adapters import Facts, config_of, longest_text, projection_of
 from stages.embed.check import check_stacks
-from stages.embed.fixed_shapes import filled, frame_passes, unit_rows
+from stages.embed.fixed_shapes import filled, frame_passes, space_rows
 from stages.embed.loading import load_towers
 from stages.embed.towers import questions
 
@@ -76,7 +76,7 @@ class ClipEncoder:
             features = {"pixel_values": _stacked(filled(batch, clips_of_a_pass))}
             rows = self._towers.rows("get_video_features", features, self.contract.threads)
             parts.append(rows[: len(batch)])
-        return unit_rows(np.concatenate(parts), self.contract.truncate_dim)
+        return space_rows(np.concatenate(parts), self.contract)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions into this space, float32 [len(texts), dim], each of norm 1."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from schemas.errors import ContractError
 from stages.embed.adapters import (
     Facts,
     config_of,
@@ -23,7 +22,7 @@ from stages.embed.adapters import (
     prompts_of,
     width_of,
 )
-from stages.embed.fixed_shapes import forward, rows_of, unit_rows, valid_unicode
+from stages.embed.fixed_shapes import forward, rows_of, space_rows, valid_unicode
 from stages.embed.loading import load_model, load_tokeniser
 from stages.embed.token_rows import one_row, token_rows
 
@@ -89,12 +88,7 @@ class DenseText:
 
     def _pass(self, features: dict[str, Any], count: int, task: str) -> np.ndarray:
         rows = rows_of(forward(self._model, features, self.contract.threads, task), count)
-        vectors = unit_rows(rows, self.contract.truncate_dim)
-        if vectors.shape[1] != self.contract.dim:
-            raise ContractError(
-                f"{self.contract.model} gives {rows.shape[1]} dims, the contract says {self.contract.dim}"
-            )
-        return vectors
+        return space_rows(rows, self.contract)
 
     @cached_property
     def _model(self) -> Any:

@@ -28,6 +28,7 @@ from stages.embed.fixed_shapes import (
     forward,
     frame_passes,
     rows_of,
+    space_rows,
     unit_rows,
     valid_unicode,
 )
@@ -84,7 +85,7 @@ class DualEncoder:
         frames = unit_rows(self._frames([frame for stack in stacks for frame in stack]))
         ends = np.cumsum([0, *(len(stack) for stack in stacks)])
         means = [frames[a:b].mean(axis=0) for a, b in pairwise(ends)]
-        return unit_rows(np.stack(means), self.contract.truncate_dim)
+        return space_rows(np.stack(means), self.contract)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions into this space, float32 [len(texts), dim], each of norm 1."""
@@ -97,7 +98,7 @@ class DualEncoder:
                 processing_kwargs={"text": self._text_shape},
             )
             out = forward(self._model, features, self.contract.threads, "query")
-            vectors[i] = unit_rows(rows_of(out, 1), self.contract.truncate_dim)[0]
+            vectors[i] = space_rows(rows_of(out, 1), self.contract)[0]
         return vectors
 
     def _frames(self, frames: Sequence[np.ndarray]) -> np.ndarray:

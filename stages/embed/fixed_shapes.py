@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from schemas.errors import ContractError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -147,14 +149,26 @@ def valid_unicode(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def unit_rows(vectors: np.ndarray, truncate_dim: int = 0) -> np.ndarray:
-    """Rows of norm 1, of the leading dims only where some are to be left out.
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows of norm 1, float32 [n, dim]; a row of zeros stays one."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = (vectors / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float32)
+    return unit
+
+
+def space_rows(vectors: np.ndarray, contract: SpaceContract) -> np.ndarray:
+    """What a model gave as vectors of a space: its leading dims where some are left out, of norm 1.
 
     Args:
-        vectors: float32 [n, dim].
-        truncate_dim: Dims to keep, 0 for all.
+        vectors: float32 [n, the model's dim].
+        contract: Of the space.
+
+    Raises:
+        ContractError: They are of another length than the contract's.
     """
-    kept = vectors[:, :truncate_dim] if truncate_dim else vectors
-    norms = np.linalg.norm(kept, axis=1, keepdims=True)
-    unit: np.ndarray = (kept / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float32)
-    return unit
+    kept = vectors[:, : contract.truncate_dim] if contract.truncate_dim else vectors
+    if kept.shape[1] != contract.dim:
+        raise ContractError(
+            f"{contract.model} gives {vectors.shape[1]} dims, the contract of {contract.name} says {contract.dim}"
+        )
+    return unit_rows(kept)

@@ -16,7 +16,7 @@ from schemas.errors import ConfigError
 from schemas.space import TokenVectors
 from stages.embed.adapters import Facts, config_of, longest_text, modules_of, prompts_of, width_of
 from stages.embed.check import check_stacks
-from stages.embed.fixed_shapes import filled, forward, frame_passes, unit_rows, valid_unicode
+from stages.embed.fixed_shapes import filled, forward, frame_passes, space_rows, valid_unicode
 from stages.embed.loading import load_model
 from stages.embed.token_rows import token_rows
 
@@ -84,11 +84,7 @@ class _MultiVector:
                 mask if mask.any() else np.arange(len(mask)) == 0
             )  # a text of nothing but stop words
             kinds = np.where(tokens[kept] == self._picture_token, _PICTURE, _TEXT)
-            found.append(
-                TokenVectors(
-                    unit_rows(row[kept], self.contract.truncate_dim), kinds.astype(np.int32)
-                )
-            )
+            found.append(TokenVectors(space_rows(row[kept], self.contract), kinds.astype(np.int32)))
         return found
 
     @cached_property

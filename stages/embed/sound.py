@@ -15,7 +15,7 @@ import numpy as np
 
 from schemas.errors import ContractError
 from stages.embed.adapters import Facts, config_of, longest_text, projection_of
-from stages.embed.fixed_shapes import filled, frame_passes, unit_rows
+from stages.embed.fixed_shapes import filled, frame_passes, space_rows, unit_rows
 from stages.embed.loading import load_towers
 from stages.embed.models import read_json
 from stages.embed.towers import questions
@@ -79,7 +79,7 @@ class SoundEncoder:
         vectors = unit_rows(self._embed([window for windows in cut for window in windows]))
         ends = np.cumsum([0, *map(len, cut)])
         means = [vectors[a:b].mean(axis=0) for a, b in pairwise(ends)]
-        return unit_rows(np.stack(means), self.contract.truncate_dim)
+        return space_rows(np.stack(means), self.contract)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions into this space, float32 [len(texts), dim], each of norm 1."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.embed.fixed_shapes import unit_rows, valid_unicode
+from stages.embed.fixed_shapes import space_rows, valid_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,5 +50,5 @@ def questions(towers: Towers, texts: Sequence[str], contract: SpaceContract) -> 
         )
         named = {name: features[name] for name in ("input_ids", "attention_mask")}
         rows = towers.rows("get_text_features", named, contract.threads)
-        vectors[i] = unit_rows(rows, contract.truncate_dim)[0]
+        vectors[i] = space_rows(rows, contract)[0]
     return vectors
