@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Config
     from schemas.engine import Executor
-    from schemas.space import SpaceContract
+    from schemas.space import Probe, SpaceContract
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
 
@@ -29,6 +29,7 @@ PIPELINE_VERSION: Final = 2
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 # Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
 _COUNTED_BY: Final = "minilm"
+_NO_LAKE: Final = "memory://"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
 _SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
@@ -114,7 +115,7 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
+def stage_specs(config: Config, lake_url: str = _NO_LAKE) -> list[StageSpec]:
     """The five pools of a run over a lake; by default over one in which no payloads are."""
     from flows.embedding import CALL_COST, EMBED
     from flows.ingest import DECODE, RECOGNISE
@@ -167,11 +168,19 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
         spec(UNPACK, partial(UnpackStage, counted_by, payloads.read)),
         spec(
             EMBED,
-            partial(EmbedStage, spaces),
+            partial(EmbedStage, spaces, _probes(lake_url)),
             batching=Batching(max_items=4096, max_cost=CALL_COST),
         ),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
+
+
+def _probes(lake_url: str) -> dict[str, Probe]:
+    """What the encoders of the published snapshot made of their self-checks; nothing where none is published."""
+    from flows.manifests import published_manifest
+
+    published = published_manifest(open_blobs_of(lake_url)) if lake_url != _NO_LAKE else None
+    return published.probes if published else {}
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
@@ -195,7 +204,11 @@ def open_retriever(url: str, snapshot: str = "current") -> Retriever:
     from stages.route.search import Retriever
 
     def retriever(opened: OpenSnapshot) -> Retriever:
-        encoders = {space.key: make_encoder(space) for space in opened.manifest.spaces}
+        manifest = opened.manifest
+        encoders = {
+            space.key: make_encoder(space, recorded=manifest.probes.get(space.key))
+            for space in manifest.spaces
+        }
         return Retriever(opened, encoders)
 
     return with_snapshot(url, retriever, snapshot)

@@ -199,6 +199,11 @@ class Config(_Section):
     def _with_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
         return with_preset(values)
 
+    def __hash__(self) -> int:
+        """Of a dictionary there is none, and `spaces` is one."""
+        rest = (getattr(self, name) for name in type(self).model_fields if name != "spaces")
+        return hash((*rest, *sorted(self.spaces)))
+
     @classmethod
     def load(cls, path: Path | None) -> Self:
         """Read a TOML file, or the defaults for None.

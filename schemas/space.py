@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FINGERPRINT_CHARS: Final = 12
 Metric = Literal["inner_product", "l2"]
 Representation = Literal["dense", "tokens", "sparse"]
+# What an encoder made of the fixed inputs of its self-check (stages/embed/probe.py): ``query`` and ``document``.
+Probe = dict[str, list[float]]
 # Fields that came later: while they say nothing new they are not part of a fingerprint, so vectors stay what they were.
 _LATER: Final = {
     "metric": "inner_product",
@@ -276,7 +278,7 @@ class SparseEncoder(Protocol):
         """Embed queries."""
 
 
-DenseEncoder = TextEncoder | PixelEncoder
+DenseEncoder = TextEncoder | PixelEncoder | SoundEncoder
 Encoder = DenseEncoder | TokensEncoder | SparseEncoder
 if TYPE_CHECKING:
     Encoded = np.ndarray | list[TokenVectors] | list[SparseVector]  # of many inputs

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 from schemas.errors import ConfigError, ContractError
 from stages.embed import conse, minilm
 from stages.embed.configured import Adapter, as_installed, contract_of
+from stages.embed.probe import Proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from schemas.space import Encoder, Representation, SpaceContract
+    from schemas.space import Encoder, Probe, Representation, SpaceContract
     from schemas.space_config import SpaceConfig
 
 TRUST_VARIABLE: Final = "GRISTMILL_TRUST_REMOTE_CODE"
@@ -111,7 +112,9 @@ def contract(
     return contract_of(name, wish, _adapter(wish.adapter), threads)
 
 
-def make_encoder(contract: SpaceContract, *, trusted: bool = False) -> Encoder:
+def make_encoder(
+    contract: SpaceContract, *, trusted: bool = False, recorded: Probe | None = None
+) -> Encoder:
     """The encoder that fulfils a contract, e.g. one from a manifest. Its weights load on first use.
 
     Args:
@@ -119,6 +122,8 @@ def make_encoder(contract: SpaceContract, *, trusted: bool = False) -> Encoder:
         trusted: The contract is of this machine's own configuration, so code of the model's repository may run if it
             asks for that. For a contract from elsewhere, the environment variable GRISTMILL_TRUST_REMOTE_CODE must
             name the model (several are separated by commas).
+        recorded: What the encoder that wrote the vectors made of its self-check; it is held against before the first
+            answer, which raises ContractError if it deviates. None to check nothing.
 
     Raises:
         ConfigError: No encoder of that name is registered.
@@ -131,6 +136,11 @@ def make_encoder(contract: SpaceContract, *, trusted: bool = False) -> Encoder:
             f"the space {contract.key} runs code from the repository of {contract.model}: read it, then set"
             f" {TRUST_VARIABLE}={contract.model} if you trust it"
         )
+    encoder = _made(contract)
+    return encoder if recorded is None else cast("Encoder", Proven(encoder, recorded))
+
+
+def _made(contract: SpaceContract) -> Encoder:
     if contract.encoder in SPACES:
         row = SPACES[contract.encoder]
         here = row.contract(threads=contract.threads, dtype=contract.dtype)
