@@ -134,7 +134,7 @@ class SpeechFolder:
         lacking = [name for name in (*_NEEDED, "vocabulary") if name not in there]
         if lacking:
             raise ConfigError(
-                f"recognition.speech_model: {self.folder} has no {', '.join(lacking)}; what is wanted is a Whisper model"
+                f"recognition.speech_model: {self.folder} has no {', '.join(lacking)}; wanted is a Whisper model"
                 " for CTranslate2 (`ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json`)"
             )
 
