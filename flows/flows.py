@@ -12,10 +12,11 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import wiring
+from flows.beside import complete
 from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, Target, begin, check_proof, find_target, hide, prepare, purge
 from flows.ingest import Ingest
-from flows.kept import spare_decoding
+from flows.kept import spare_decoding, spare_recutting
 from flows.listing import check_sources, list_sources
 from flows.maintain import Collected, collect
 from flows.plan import Planned, check_gone, choose_rejects, make_plan, make_retry_plan
@@ -243,10 +244,11 @@ def forget_flow(around: Surroundings, target: Unseen[Target]) -> Proof:
 
 def build_snapshot(around: Surroundings, *, expunge: bool = False) -> Manifest:
     """One task for each partition and space, and one for what holds them together."""
+    spaces = (*around.spaces, *complete(around.lake.view(), around.beside, around.watcher.note))
     builder = SnapshotBuilder(
         around.lake,
         lambda: around.session,
-        around.spaces,
+        spaces,
         around.config.indexing,
         wiring.workers(around.config),
         Before.of(around.lake.blobs, expunge=expunge),
@@ -255,8 +257,9 @@ def build_snapshot(around: Surroundings, *, expunge: bool = False) -> Manifest:
         index_task.with_options(task_run_name=f"index {partition} in {space.name}")(
             around, builder, partition, space
         )
-        for space in around.spaces
+        for space in spaces
         for partition in ALL_PARTITIONS
+        if space.takes(partition)
     ]
     return snapshot_task(around, builder, [entry for entry in built if entry is not None])
 
@@ -270,6 +273,7 @@ def plan_task(around: Surroundings, sources: list[str]) -> Planned:
     plan = make_plan(listing, state, around.fingerprint, spaces)
     check_gone(plan, listing, state, around.config.runs.max_gone_share)
     spare_decoding(plan, around.lake, state, around.fingerprint, around.spaces)
+    spare_recutting(plan, wiring.kept_contents(around.lake, around.config).kept())
     return Planned(plan, state)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from flows import wiring
 from flows.manifests import all_manifests, find_snapshot, read_manifest, read_manifests
 from infra import pointer
+from infra.contents import KeptContents
 from infra.payloads import Payloads
 from schemas.errors import ConfigError, FormatError
 from schemas.other_formats import OtherFormat
@@ -120,6 +121,7 @@ def lake_status(lake_url: str) -> dict[str, Any]:
         if vectors:
             rows[partition]["vectors"][space] = vectors
     sizes = Payloads(lake.blobs).sizes()
+    contents = KeptContents(lake.blobs, "").sizes()
     last = None
     if runs:
         last = {
@@ -136,6 +138,7 @@ def lake_status(lake_url: str) -> dict[str, Any]:
         "rows": rows,
         "rejects": counts["rejects"],
         "payloads": {"files": len(sizes), "bytes": sum(sizes.values())},
+        "contents": {"files": len(contents), "bytes": sum(contents.values())},
         "last_run": last,
     }
 

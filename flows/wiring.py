@@ -11,6 +11,9 @@ from schemas.engine import Batching, Resources, StageSpec
 from schemas.ids import canonical_json, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from infra.contents import KeptContents
     from infra.lake import Lake
     from schemas.blobs import BlobStore
     from schemas.config import Config
@@ -19,9 +22,14 @@ if TYPE_CHECKING:
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
 
-# Raised when decoding, recognition or segmentation give other units for the same bytes: every source is then
-# read again at its next ingest.
+# Raised when decoding or recognition give another content for the same bytes: every source is then read again at its
+# next ingest.
 PIPELINE_VERSION: Final = 2
+# Raised when segmentation gives other units for the same content: every source is then cut again, and read again for it
+# if its content is not kept. At 0 it is no part of a fingerprint, so lakes from before there was one stay as they are.
+CUTTING_VERSION: Final = 0
+# Keys of the segmentation that no decoder looks at.
+_CUTS_ONLY: Final = frozenset({"paragraph_words", "document_tokens", "segment_s"})
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 # Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
 _COUNTED_BY: Final = "minilm"
@@ -48,21 +56,38 @@ def embedding_gpus(config: Config) -> tuple[float, int]:
     return share, max(1, int(here / share))
 
 
-def contracts(config: Config) -> tuple[SpaceContract, ...]:
-    """The spaces of the profile, in its order."""
+def contracts(config: Config, names: Sequence[str] = ()) -> tuple[SpaceContract, ...]:
+    """The spaces of these names, or those of the profile, in its order.
+
+    Raises:
+        ConfigError: There is no space of such a name.
+    """
     from stages.embed.registry import contract
 
-    return tuple(contract(name, threads=_ENCODER_THREADS) for name in config.profile.spaces)
+    wanted = names or config.profile.spaces
+    return tuple(contract(name, threads=_ENCODER_THREADS) for name in wanted)
 
 
 def fingerprint(config: Config) -> str:
     """Of everything between a file's bytes and its units (limits only decide what is rejected)."""
-    read_as = {
+    read_as: dict[str, Any] = {
         "version": PIPELINE_VERSION,
         "segmentation": config.segmentation.model_dump(),
         "recognition": config.recognition.model_dump(),
     }
+    if CUTTING_VERSION:
+        read_as["cutting"] = CUTTING_VERSION
     return digest("pipeline", canonical_json(read_as))
+
+
+def content_fingerprint(config: Config) -> str:
+    """Of everything between a file's bytes and its content, which is then cut into units."""
+    read_as = {
+        "version": PIPELINE_VERSION,
+        "decoding": config.segmentation.model_dump(exclude=set(_CUTS_ONLY)),
+        "recognition": config.recognition.model_dump(),
+    }
+    return digest("content", canonical_json(read_as))
 
 
 def make_executor(config: Config) -> Executor:
@@ -77,13 +102,23 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
-    """The five pools of a run over a lake; by default over one in which no payloads are."""
+def stage_specs(
+    config: Config, lake_url: str = "memory://", beside: Sequence[SpaceContract] = ()
+) -> list[StageSpec]:
+    """The five pools of a run over a lake; by default over one in which no payloads are.
+
+    Args:
+        config: See schemas/config.py.
+        lake_url: The lake.
+        beside: Spaces that are embedded into besides those of the profile.
+    """
     from flows.embedding import CALL_COST, EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
+    from infra.contents import KeptContents
     from infra.payloads import Payloads
     from infra.sources import open_file
+    from stages.cutter import Keep
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
     from stages.embed.registry import contract
@@ -93,13 +128,17 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     from stages.recognise.stage import RecogniseStage
     from stages.unpack import UnpackStage
 
-    spaces = contracts(config)
+    spaces = tuple({space.key: space for space in (*contracts(config), *beside)}.values())
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
     options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
     payloads = Payloads.at(lake_url)
-    keep = payloads.keep if config.engine.keep_payloads else None
+    contents = KeptContents.at(lake_url, content_fingerprint(config))
+    keep = Keep(
+        payloads.keep if config.engine.keep_payloads else None,
+        contents.keep if config.engine.keep_content else None,
+    )
     gpus, embedders = embedding_gpus(config)
 
     def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
@@ -125,7 +164,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
             partial(RecogniseStage, RecogniseOptions(recognition), segmentation, counted_by, keep),
             timeout_s=limits.recognise_timeout_s,
         ),
-        spec(UNPACK, partial(UnpackStage, counted_by, payloads.read)),
+        spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
         spec(
             EMBED,
             partial(EmbedStage, spaces),
@@ -133,6 +172,13 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
         ),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
+
+
+def kept_contents(lake: Lake, config: Config) -> KeptContents:
+    """The contents that a lake keeps, as decoding would give them now."""
+    from infra.contents import KeptContents
+
+    return KeptContents(lake.blobs, content_fingerprint(config))
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from schemas.partition import Partition
     from schemas.search import Candidate, Way
-    from schemas.space import Encoder, TextEncoder
+    from schemas.space import Encoder, SpaceContract, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
 
@@ -44,31 +44,32 @@ class Retriever:
 
     Args:
         snapshot: Opened.
-        encoders: By key of the space; a text encoder must be among them.
+        encoders: By key of the space, of those spaces that are to be asked. Without a text encoder among them there is
+            nothing to route by: every partition is asked, all alike.
 
     Raises:
-        ConfigError: No text encoder.
+        ConfigError: The snapshot has no text space.
     """
 
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
         self._encoders = dict(encoders)
-        texts = [e for e in encoders.values() if e.contract.input == "text"]
-        if not texts:
+        if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
-        self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
-        self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
+        self._indexes = [_Index(p, space) for p, space in snapshot.indexes if space in encoders]
         self._scales = space_scales(snapshot.manifest.indexes)
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
             prototypes.setdefault(str(index.partition), []).append((index.space, rows))
-        self._router = Router(prototypes, self._scales, self._text)
-
-    @property
-    def partitions(self) -> tuple[str, ...]:
+        self.partitions: tuple[str, ...] = tuple(sorted(prototypes))
         """Partitions that can be asked."""
-        return self._router.partitions
+        texts = {k: e for k, e in self._encoders.items() if is_routable(e.contract)}
+        self._router: Router | None = None
+        if texts:
+            chosen = snapshot.manifest.router.get("space")
+            self._text: TextEncoder = texts[chosen if chosen in texts else min(texts)]  # type: ignore[assignment]  # its contract says text
+            self._router = Router(prototypes, self._scales, self._text)
 
     def search(
         self,
@@ -126,7 +127,7 @@ class Retriever:
         vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
-        elif way == "unified":
+        elif way == "unified" or self._router is None:
             routes = [self._given(self.partitions)] * len(queries)
         else:
             routes = [self._route(query, i, vectors) for i, query in enumerate(queries)]
@@ -228,6 +229,17 @@ class Retriever:
             )
             if len(seen) == k:
                 return
+
+
+def is_routable(space: SpaceContract) -> bool:
+    """Whether questions can be routed by it: it embeds texts, to one vector each."""
+    return space.input == "text" and space.representation == "dense"
+
+
+def routed_by(spaces: Sequence[SpaceContract]) -> dict[str, Any]:
+    """What a manifest says of routing: the key of the space to route by, the first that can, where several could."""
+    able = [space.key for space in spaces if is_routable(space)]
+    return {"space": able[0]} if len(able) > 1 else {}
 
 
 def _same_look(found: Candidate, looks: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from flows import wiring
 from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, begin, find_target, hide, prepare, purge
 from flows.ingest import Ingest
-from flows.kept import spare_decoding
+from flows.kept import spare_decoding, spare_recutting
 from flows.listing import list_sources
 from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
 from flows.progress import ProgressWatcher
@@ -61,13 +61,15 @@ class Mill:
 
     def listed(self, state: LakeState) -> Plan:
         spaces = [space.key for space in self.spaces_of(self.config)]
-        plan = make_plan(list_sources(self.sources), state, "fp", spaces)
-        spare_decoding(plan, self.lake, state, "fp", self.spaces_of(self.config))
+        cut = wiring.fingerprint(self.config)
+        plan = make_plan(list_sources(self.sources), state, cut, spaces)
+        spare_decoding(plan, self.lake, state, cut, self.spaces_of(self.config))
+        spare_recutting(plan, wiring.kept_contents(self.lake, self.config).kept())
         return plan
 
     def session(self) -> Session:
-        """Shared with other mills, unless pixels are kept."""
-        keeps = self.config.engine.keep_payloads
+        """Shared with other mills, unless something is kept."""
+        keeps = self.config.engine.keep_payloads or self.config.engine.keep_content
         return session_of(self.config, self.lake.url) if keeps else session_of(self.config)
 
     def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
@@ -81,7 +83,7 @@ class Mill:
                 self.lake,
                 session,
                 spaces=spaces,
-                fingerprint="fp",
+                fingerprint=wiring.fingerprint(self.config),
                 run_id=run_id,
                 engine=self.config.engine,
                 watcher=ProgressWatcher(quiet=True),
