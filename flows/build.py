@@ -110,7 +110,7 @@ class SnapshotBuilder:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
-        if not space.takes(partition):
+        if space.representation != "dense" or not space.takes(partition):
             return None
         return self._builder(partition, space).build()
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from flows.embedding import CALL_COST
 from schemas.engine import Batching, Resources, StageSpec
 from schemas.ids import canonical_json, digest
 
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
     from infra.contents import KeptContents
     from infra.lake import Lake
+    from infra.payloads import Payloads
     from schemas.blobs import BlobStore
-    from schemas.config import Config
+    from schemas.config import Config, Engine
     from schemas.engine import Executor
     from schemas.space import SpaceContract
+    from stages.cutter import Keep
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
 
@@ -36,6 +39,10 @@ _COUNTED_BY: Final = "minilm"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
 _SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
+
+
+# Items of one call to an encoder; its cost is counted as flows/embedding.py has it.
+_EMBEDDING: Final = Batching(max_items=4096, max_cost=CALL_COST)
 
 
 def workers(config: Config) -> int:
@@ -105,20 +112,13 @@ def make_executor(config: Config) -> Executor:
 def stage_specs(
     config: Config, lake_url: str = "memory://", beside: Sequence[SpaceContract] = ()
 ) -> list[StageSpec]:
-    """The five pools of a run over a lake; by default over one in which no payloads are.
-
-    Args:
-        config: See schemas/config.py.
-        lake_url: The lake.
-        beside: Spaces that are embedded into besides those of the profile.
-    """
-    from flows.embedding import CALL_COST, EMBED
+    """The five pools of a run over a lake, by default one that keeps nothing; they embed in spaces `beside` the profile's."""
+    from flows.embedding import EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
     from infra.contents import KeptContents
     from infra.payloads import Payloads
     from infra.sources import open_file
-    from stages.cutter import Keep
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
     from stages.embed.registry import contract
@@ -135,10 +135,7 @@ def stage_specs(
     options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
     payloads = Payloads.at(lake_url)
     contents = KeptContents.at(lake_url, content_fingerprint(config))
-    keep = Keep(
-        payloads.keep if config.engine.keep_payloads else None,
-        contents.keep if config.engine.keep_content else None,
-    )
+    keep = _keep(config.engine, payloads, contents)
     gpus, embedders = embedding_gpus(config)
 
     def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
@@ -165,13 +162,18 @@ def stage_specs(
             timeout_s=limits.recognise_timeout_s,
         ),
         spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
-        spec(
-            EMBED,
-            partial(EmbedStage, spaces),
-            batching=Batching(max_items=4096, max_cost=CALL_COST),
-        ),
+        spec(EMBED, partial(EmbedStage, spaces), batching=_EMBEDDING),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
+
+
+def _keep(engine: Engine, payloads: Payloads, contents: KeptContents) -> Keep:
+    from stages.cutter import Keep
+
+    return Keep(
+        payloads.keep if engine.keep_payloads else None,
+        contents.keep if engine.keep_content else None,
+    )
 
 
 def kept_contents(lake: Lake, config: Config) -> KeptContents:
@@ -195,15 +197,19 @@ def open_blobs_of(url: str) -> BlobStore:
     return open_blobs(url, read_only=True)
 
 
-def open_retriever(url: str, snapshot: str = "current") -> Retriever:
-    """A snapshot with the encoders that its spaces name."""
+def open_retriever(url: str, snapshot: str = "current", *, spaces: Sequence[str] = ()) -> Retriever:
+    """A snapshot with the encoders of its spaces, or only of those with these names or keys.
+
+    Raises:
+        ConfigError: It has no such space.
+    """
     from flows.serving import with_snapshot
     from stages.embed.registry import make_encoder
-    from stages.route.search import Retriever
+    from stages.route.search import Retriever, find_spaces
 
     def retriever(opened: OpenSnapshot) -> Retriever:
-        encoders = {space.key: make_encoder(space) for space in opened.manifest.spaces}
-        return Retriever(opened, encoders)
+        chosen = find_spaces(opened.manifest.spaces, spaces)
+        return Retriever(opened, {space.key: make_encoder(space) for space in chosen})
 
     return with_snapshot(url, retriever, snapshot)
 
