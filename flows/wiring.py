@@ -112,7 +112,7 @@ def make_executor(config: Config) -> Executor:
 def stage_specs(
     config: Config, lake_url: str = "memory://", beside: Sequence[SpaceContract] = ()
 ) -> list[StageSpec]:
-    """The five pools of a run over a lake, by default one that keeps nothing; they embed in spaces `beside` the profile's."""
+    """The five pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
     from flows.embedding import EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
