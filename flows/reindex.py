@@ -54,12 +54,18 @@ class Reindexing:
         """The spaces to embed in, and those that may be published beside them.
 
         Raises:
-            ConfigError: There is no such space.
+            ConfigError: There is no such space, or it takes pictures of another size than units have.
         """
         profile = wiring.contracts(config)
         if not self.space:
             return (*profile, *published_beside(lake, profile)), ()
         (wanted,) = wiring.contracts(config, (self.space,))
+        side = wiring.frame_size(profile)
+        if wanted.input == "pixels" and wanted.frame_size != side:
+            raise ConfigError(
+                f"{self.space} takes pictures of {wanted.frame_size} pixels, units have {side}: set"
+                f" spaces.{self.space}.frame_size = {side}"
+            )
         others = [space for space in profile if space.name != self.space]
         return (wanted,), (*others, *published_beside(lake, (wanted, *others)))
 

@@ -216,4 +216,5 @@ def _without(published: Manifest | None, key: str, run_id: str) -> Manifest | No
         spaces=spaces,
         indexes=indexes,
         router=router,
+        probes={at: probe for at, probe in published.probes.items() if at != key},
     )

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows.embedding import CALL_COST
 from schemas.engine import Batching, Resources, StageSpec
+from schemas.errors import ConfigError
 from schemas.ids import canonical_json, digest
+from schemas.space_config import FRAME_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Config, Engine
     from schemas.engine import Executor
-    from schemas.space import SpaceContract
+    from schemas.space import Probe, SpaceContract
     from stages.cutter import Keep
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
@@ -36,6 +38,7 @@ _CUTS_ONLY: Final = frozenset({"paragraph_words", "document_tokens", "segment_s"
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 # Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
 _COUNTED_BY: Final = "minilm"
+_NO_LAKE: Final = "memory://"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
 _SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
@@ -67,12 +70,38 @@ def contracts(config: Config, names: Sequence[str] = ()) -> tuple[SpaceContract,
     """The spaces of these names, or those of the profile, in its order.
 
     Raises:
-        ConfigError: There is no space of such a name.
+        ConfigError: There is no such space, its configuration does not fit its model, or it does not fit the others.
+        MissingExtraError: A model is not on this machine; says how to fetch it.
     """
     from stages.embed.registry import contract
 
-    wanted = names or config.profile.spaces
-    return tuple(contract(name, threads=_ENCODER_THREADS) for name in wanted)
+    found = tuple(
+        contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
+        for name in names or config.profile.spaces
+    )
+    for space in found:
+        if space.input == "sound":
+            raise ConfigError(
+                f"{space.name!r} takes sound: units have no sound to embed yet, so it would stay empty. Leave it out of"
+                " profile.spaces"
+            )
+    return found
+
+
+def frame_size(spaces: Sequence[SpaceContract]) -> int:
+    """Side in pixels of the pictures that decoders make: what every pixel space takes.
+
+    Raises:
+        ConfigError: They take pictures of different sizes.
+    """
+    sizes = {space.name: space.frame_size for space in spaces if space.input == "pixels"}
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"{name} takes {size}" for name, size in sizes.items())
+        raise ConfigError(
+            f"the pixel spaces of a profile share their pictures, and these differ: {each}."
+            " Set spaces.NAME.frame_size alike: a model makes its own size of what it is given"
+        )
+    return next(iter(sizes.values()), FRAME_SIZE)
 
 
 def fingerprint(config: Config) -> str:
@@ -84,7 +113,7 @@ def fingerprint(config: Config) -> str:
     }
     if CUTTING_VERSION:
         read_as["cutting"] = CUTTING_VERSION
-    return digest("pipeline", canonical_json(read_as))
+    return digest("pipeline", canonical_json(read_as | _pictures(config)))
 
 
 def content_fingerprint(config: Config) -> str:
@@ -94,7 +123,13 @@ def content_fingerprint(config: Config) -> str:
         "decoding": config.segmentation.model_dump(exclude=set(_CUTS_ONLY)),
         "recognition": config.recognition.model_dump(),
     }
-    return digest("content", canonical_json(read_as))
+    return digest("content", canonical_json(read_as | _pictures(config)))
+
+
+def _pictures(config: Config) -> dict[str, int]:
+    """What decoding makes of pictures, where it is not what it was before that could be said."""
+    size = frame_size(contracts(config))
+    return {} if size == FRAME_SIZE else {"frame_size": size}
 
 
 def make_executor(config: Config) -> Executor:
@@ -110,7 +145,7 @@ def make_executor(config: Config) -> Executor:
 
 
 def stage_specs(
-    config: Config, lake_url: str = "memory://", beside: Sequence[SpaceContract] = ()
+    config: Config, lake_url: str = _NO_LAKE, beside: Sequence[SpaceContract] = ()
 ) -> list[StageSpec]:
     """The five pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
     from flows.embedding import EMBED
@@ -132,7 +167,9 @@ def stage_specs(
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
-    options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
+    options = DecodeOptions(
+        limits, segmentation, recognition, frame_size(contracts(config)), config.decoding.passwords
+    )
     payloads = Payloads.at(lake_url)
     contents = KeptContents.at(lake_url, content_fingerprint(config))
     keep = _keep(config.engine, payloads, contents)
@@ -162,7 +199,7 @@ def stage_specs(
             timeout_s=limits.recognise_timeout_s,
         ),
         spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
-        spec(EMBED, partial(EmbedStage, spaces), batching=_EMBEDDING),
+        spec(EMBED, partial(EmbedStage, spaces, _probes(lake_url)), batching=_EMBEDDING),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
 
@@ -181,6 +218,14 @@ def kept_contents(lake: Lake, config: Config) -> KeptContents:
     from infra.contents import KeptContents
 
     return KeptContents(lake.blobs, content_fingerprint(config))
+
+
+def _probes(lake_url: str) -> dict[str, Probe]:
+    """What the encoders of the published snapshot made of their self-checks; nothing where none is published."""
+    from flows.manifests import published_manifest
+
+    published = published_manifest(open_blobs_of(lake_url)) if lake_url != _NO_LAKE else None
+    return published.probes if published else {}
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
@@ -208,8 +253,12 @@ def open_retriever(url: str, snapshot: str = "current", *, spaces: Sequence[str]
     from stages.route.search import Retriever, find_spaces
 
     def retriever(opened: OpenSnapshot) -> Retriever:
-        chosen = find_spaces(opened.manifest.spaces, spaces)
-        return Retriever(opened, {space.key: make_encoder(space) for space in chosen})
+        manifest = opened.manifest
+        encoders = {
+            space.key: make_encoder(space, recorded=manifest.probes.get(space.key))
+            for space in find_spaces(manifest.spaces, spaces)
+        }
+        return Retriever(opened, encoders)
 
     return with_snapshot(url, retriever, snapshot)
 
