@@ -24,6 +24,7 @@ from stages.index.build import SEGMENT_FORMAT
 from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
 from stages.index.plan import shared_budget
 from stages.route.evaluate import read_questions
+from stages.route.search import routed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +105,7 @@ class SnapshotBuilder:
         )
 
     def build_index(self, partition: Partition, space: SpaceContract) -> IndexManifest | None:
-        """One partition in one space; None when it has no vectors there.
+        """One partition in one space; None when it has no vectors there, or the space does not take it.
 
         Raises:
             GateError: A number of the gate does not hold; nothing is published.
@@ -138,7 +139,7 @@ class SnapshotBuilder:
             [space for space in self._spaces if space.key in used],
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
-            {},
+            routed_by([space for space in self._spaces if space.key in used]),
         )
         manifest = replace(manifest, probes=self._probes(manifest.spaces))
         self._write_manifest(manifest)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots
+from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots, cli_spaces
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -105,6 +105,10 @@ def search(
     way: Annotated[str, typer.Option(help="routed, or unified: all partitions in one ranking.")] = (
         "routed"
     ),
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask in this space only, by name or key; repeat it for more."),
+    ] = None,
     where: Where = None,
     acl: Acl = None,
     snapshot: Annotated[
@@ -122,7 +126,7 @@ def search(
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
-    retriever = open_retriever(lake, snapshot)
+    retriever = open_retriever(lake, snapshot, spaces=space or ())
     depth = k * _RERANK_DEPTH if rerank else k
     result = retriever.search(
         query, k=depth, route=route, way=cast("Way", way), where=where or (), acl=acl or None
@@ -172,6 +176,7 @@ cli_snapshots.register(app)
 cli_care.register(app)
 cli_inspect.register(app)
 cli_near.register(app)
+cli_spaces.register(app)
 
 
 def main() -> None:

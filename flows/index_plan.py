@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
+from flows.beside import complete, published_beside
 from flows.build import Before, SnapshotBuilder
 from flows.changes import Foreseen
 from schemas.errors import ConfigError
@@ -61,13 +62,15 @@ class PlannedLake:
 
 
 def plan_lake(lake_url: str, config: Config) -> PlannedLake:
-    """Plan every partition in every space of the profile.
+    """Plan every partition in every space of the profile, and in those that stay published beside it.
 
     Raises:
         LakeError: There is no lake.
     """
     lake = wiring.open_lake(lake_url)
-    spaces = {space.key: space for space in wiring.contracts(config)}
+    wanted = wiring.contracts(config)
+    beside = complete(lake.view(), published_beside(lake, wanted), _unsaid)
+    spaces = {space.key: space for space in (*wanted, *beside)}
     workers = wiring.workers(config)
     before = Before.of(lake.blobs)
     builder = SnapshotBuilder(
@@ -82,6 +85,10 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
         foreseen = Foreseen("anew", error) if error else builder.foresee(*place)
         planned.append(PlannedIndex(name, space.name, rows, space.dim, found, foreseen, error))
     return PlannedLake(lake.url, config.indexing.serve_memory_bytes, tuple(planned))
+
+
+def _unsaid(note: str) -> None:
+    """The run that builds says it."""
 
 
 def _no_session() -> Session:

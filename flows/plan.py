@@ -36,10 +36,25 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A content whose units the lake has as they would be cut now, and which lacks vectors in spaces of these keys."""
+    """A content whose units stay as the lake has them, and which lacks vectors in some spaces.
+
+    Attributes:
+        contents: Its names.
+        spaces: Keys of those spaces.
+        decode: Its file is decoded for the pixels of these units, which are not kept.
+    """
 
     contents: Contents
     spaces: tuple[str, ...]
+    decode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recut:
+    """A content that is cut anew from what was decoded before, which the lake keeps under this key."""
+
+    contents: Contents
+    key: str
 
 
 @dataclass(slots=True)
@@ -49,7 +64,8 @@ class Plan:
     Attributes:
         found: Names listed.
         decode: Contents that are new or were read in another way before.
-        again: Contents to be embedded without being decoded (see flows/kept.py).
+        again: Contents whose units are embedded as they are (see flows/kept.py).
+        recut: Contents to be cut anew without being decoded.
         relink: Contents the lake has complete: only their names are new (moves, copies).
         unchanged: Number of files whose content the lake has.
         refresh: (file, outcome) of those among them that look different now: written anew with equal content, moved
@@ -60,11 +76,13 @@ class Plan:
         unseen: Number of known files below folders that could not be entered; the lake keeps them.
         gone: uris the lake knows and the listing lacks.
         tried: Attempts before this run, by uri, of what is tried again.
+        listed: It was made from a listing of sources. Otherwise names stay as they are, and so does what is lost.
     """
 
     found: int = 0
     decode: list[Contents] = field(default_factory=list)
     again: list[Again] = field(default_factory=list)
+    recut: list[Recut] = field(default_factory=list)
     relink: list[Contents] = field(default_factory=list)
     unchanged: int = 0
     refresh: list[tuple[SourceFile, str]] = field(default_factory=list)
@@ -74,6 +92,7 @@ class Plan:
     unseen: int = 0
     gone: list[str] = field(default_factory=list)
     tried: dict[str, int] = field(default_factory=dict)
+    listed: bool = True
 
 
 class Planned:

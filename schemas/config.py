@@ -106,7 +106,8 @@ class Engine(_Section):
     `workers` is the number of actors per pool, 0 for one per CPU core. `embed_gpus` is the share of a GPU that one
     embedding actor declares (several may share one), 0 to embed on the CPU; unset, it is 1 where this machine has a
     GPU, with as many embedding actors as GPUs, else 0. `keep_payloads` keeps in the lake the pixels that encoders were
-    given, so that embedding them in another space needs no decoding.
+    given, so that embedding them in another space needs no decoding; `keep_content` what was decoded and recognised, so
+    that cutting it into other units needs none.
     """
 
     workers: int = Field(default=0, ge=0)
@@ -116,6 +117,7 @@ class Engine(_Section):
     commit_rows: int = Field(default=20_000, gt=0)
     commit_interval_s: float = Field(default=15.0, gt=0)
     keep_payloads: bool = False
+    keep_content: bool = False
 
 
 class Indexing(_Section):

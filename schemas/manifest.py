@@ -228,10 +228,13 @@ class Manifest:
 
     @staticmethod
     def identity(
-        spaces: tuple[SpaceContract, ...], indexes: tuple[IndexManifest, ...], sources: FileRef
+        spaces: tuple[SpaceContract, ...],
+        indexes: tuple[IndexManifest, ...],
+        sources: FileRef,
+        router: dict[str, Any] | None = None,
     ) -> str:
-        """Snapshot id (16 hex characters): equal bytes to serve give equal ids."""
-        served = {
+        """Snapshot id (16 hex characters): equal bytes to serve, routed alike, give equal ids."""
+        served: dict[str, Any] = {
             "format": FORMAT_VERSION,
             "spaces": sorted(s.key for s in spaces),
             "indexes": sorted(
@@ -246,6 +249,8 @@ class Manifest:
             ),
             "sources": sources.sha256,
         }
+        if router:
+            served["router"] = router
         return digest("snapshot", canonical_json(served))[:16]
 
 

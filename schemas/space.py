@@ -120,6 +120,11 @@ class SpaceContract:
         """Name on disk and in manifests: ``minilm-0123456789ab``."""
         return f"{self.name}-{self.fingerprint}"
 
+    @property
+    def input_column(self) -> Literal["text_hash", "pixels_hash"]:
+        """Which column of the table of units names what it embeds."""
+        return "text_hash" if self.input == "text" else "pixels_hash"
+
     def takes(self, partition: Partition) -> bool:
         """Whether units of a partition are embedded in it."""
         return not self.partitions or str(partition) in self.partitions

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from schemas.partition import Partition
     from schemas.search import Candidate, Way
-    from schemas.space import DenseEncoder, Encoder, TextEncoder
+    from schemas.space import DenseEncoder, Encoder, SpaceContract, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
 
@@ -44,36 +44,33 @@ class Retriever:
 
     Args:
         snapshot: Opened.
-        encoders: By key of the space; a text encoder must be among them.
+        encoders: By key of the space, of those spaces that are to be asked. Without a text encoder among them there is
+            nothing to route by: every partition is asked, all alike.
 
     Raises:
-        ConfigError: No text encoder.
+        ConfigError: The snapshot has no text space.
     """
 
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
-        dense = {
+        self._encoders = {
             k: cast("DenseEncoder", e)
             for k, e in encoders.items()
             if e.contract.representation == "dense"
         }
-        self._encoders = dense
-        texts = [e for e in dense.values() if e.contract.input == "text"]
-        if not texts:
+        if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
-        self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
-        self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
+        asked = self._encoders.keys()
+        self._indexes = [_Index(p, space) for p, space in snapshot.indexes if space in asked]
         self._scales = space_scales(snapshot.manifest.indexes)
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
             prototypes.setdefault(str(index.partition), []).append((index.space, rows))
-        self._router = Router(prototypes, self._scales, self._text)
-
-    @property
-    def partitions(self) -> tuple[str, ...]:
+        self.partitions: tuple[str, ...] = tuple(sorted(prototypes))
         """Partitions that can be asked."""
-        return self._router.partitions
+        self._text = self._routing_encoder()
+        self._router = None if self._text is None else Router(prototypes, self._scales, self._text)
 
     def search(
         self,
@@ -131,10 +128,8 @@ class Retriever:
         vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
-        elif way == "unified":
-            routes = [self._given(self.partitions)] * len(queries)
         else:
-            routes = [self._route(query, i, vectors) for i, query in enumerate(queries)]
+            routes = self._routes(queries, vectors, way)
         found = self._ask(vectors, routes, k * _DEPTH, where)
         results = []
         for i, chosen in enumerate(routes):
@@ -151,9 +146,24 @@ class Retriever:
                 )
         return [Route(name, 1 / len(partitions)) for name in sorted(partitions)]
 
-    def _route(self, query: str, i: int, vectors: Mapping[str, np.ndarray]) -> list[Route]:
-        text_vector = vectors[self._text.contract.key][i]
-        return self._router.route(query, text_vector, {key: v[i] for key, v in vectors.items()})
+    def _routing_encoder(self) -> TextEncoder | None:
+        """The encoder of the space that the snapshot is routed by, if it is asked, else of another text space."""
+        texts = {k: e for k, e in self._encoders.items() if is_routable(e.contract)}
+        chosen = self.snapshot.manifest.router.get("space")
+        return (
+            cast("TextEncoder", texts[chosen if chosen in texts else min(texts)]) if texts else None
+        )
+
+    def _routes(
+        self, queries: Sequence[str], vectors: Mapping[str, np.ndarray], way: Way
+    ) -> list[list[Route]]:
+        if way == "unified" or self._text is None or self._router is None:
+            return [self._given(self.partitions)] * len(queries)
+        by_text = vectors[self._text.contract.key]
+        return [
+            self._router.route(query, by_text[i], {key: v[i] for key, v in vectors.items()})
+            for i, query in enumerate(queries)
+        ]
 
     def _ask(
         self,
@@ -233,6 +243,30 @@ class Retriever:
             )
             if len(seen) == k:
                 return
+
+
+def is_routable(space: SpaceContract) -> bool:
+    """Whether questions can be routed by it: it embeds texts, to one vector each."""
+    return space.input == "text" and space.representation == "dense"
+
+
+def find_spaces(spaces: Sequence[SpaceContract], names: Sequence[str]) -> list[SpaceContract]:
+    """Those with these names or keys; all of them without any.
+
+    Raises:
+        ConfigError: There is none of a name.
+    """
+    for name in names:
+        if not any(name in (space.name, space.key) for space in spaces):
+            known = ", ".join(space.name for space in spaces)
+            raise ConfigError(f"no space {name!r} in this snapshot; it has {known}")
+    return [s for s in spaces if not names or s.name in names or s.key in names]
+
+
+def routed_by(spaces: Sequence[SpaceContract]) -> dict[str, Any]:
+    """What a manifest says of routing: the key of the space to route by, the first that can, where several could."""
+    able = [space.key for space in spaces if is_routable(space)]
+    return {"space": able[0]} if len(able) > 1 else {}
 
 
 def _same_look(found: Candidate, looks: dict[str, str]) -> str:
