@@ -76,8 +76,8 @@ def _cpu_computes_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-class MiniLM:
-    """Embeds texts with fixed shapes, so that a vector does not depend on its neighbours.
+class FixedShapePasses:
+    """The model's forward passes with fixed shapes, so that what comes of a text does not depend on its neighbours.
 
     A text's own token count picks its bucket; every forward pass of a bucket has the same number of rows, short
     ones are filled with dummy rows. Weights and tokeniser load on first use.
@@ -89,6 +89,55 @@ class MiniLM:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as it would be embedded, special tokens included, before truncation."""
         return [len(ids) for ids in self._token_ids(texts, self.contract.document_prompt)]
+
+    def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
+        # One by one: encode_batch would start a thread pool beside the pinned threads.
+        return [self._tokeniser.encode(_valid_unicode(prompt + text)).ids for text in texts]
+
+    def _passes(
+        self, token_ids: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """Positions of the texts of one pass after the other, and what the transformer says of them."""
+        for bucket, members in _by_bucket(token_ids, self.contract):
+            rows = max(1, self.contract.batch_tokens // bucket)
+            for start in range(0, len(members), rows):
+                batch = members[start : start + rows]
+                yield batch, self._forward([token_ids[i] for i in batch], rows, bucket)
+
+    def _forward(self, batch: Sequence[Sequence[int]], rows: int, bucket: int) -> dict[str, Any]:
+        """One pass of shape [rows, bucket]; ``token_embeddings`` float32 [rows, bucket, dim] are among its features."""
+        import torch
+
+        ids = torch.zeros((rows, bucket), dtype=torch.long)
+        mask = torch.zeros((rows, bucket), dtype=torch.long)
+        mask[:, 0] = 1  # a dummy row must attend to something
+        for row, tokens in enumerate(batch):
+            kept = truncated(tokens, bucket)
+            ids[row, : len(kept)] = torch.tensor(kept)
+            mask[row, : len(kept)] = 1
+        device = self._model.device
+        features: dict[str, Any] = {
+            "input_ids": ids.to(device),
+            "attention_mask": mask.to(device),
+            "token_type_ids": torch.zeros_like(ids, device=device),
+        }
+        torch.set_num_threads(self.contract.threads)
+        with torch.inference_mode():
+            features = self._model[0](features)
+            features["token_embeddings"] = features["token_embeddings"].float()
+        return features
+
+    @property
+    def _tokeniser(self) -> Tokenizer:
+        return load_tokeniser()
+
+    @property
+    def _model(self) -> SentenceTransformer:
+        return _load_model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
+
+
+class MiniLM(FixedShapePasses):
+    """Embeds texts to one vector each."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed documents, float32 [len(texts), 384], each of norm 1.
@@ -103,57 +152,26 @@ class MiniLM:
         """Embed queries, float32 [len(texts), 384], each of norm 1."""
         return self._embed(self._token_ids(texts, self.contract.query_prompt))
 
-    def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
-        # One by one: encode_batch would start a thread pool beside the pinned threads.
-        return [self._tokeniser.encode(_valid_unicode(prompt + text)).ids for text in texts]
-
     def _embed(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         vectors = np.empty((len(token_ids), self.contract.dim), dtype=np.float32)
-        for bucket, members in _by_bucket(token_ids, self.contract):
-            rows = max(1, self.contract.batch_tokens // bucket)
-            for start in range(0, len(members), rows):
-                batch = members[start : start + rows]
-                vectors[batch] = self._forward([token_ids[i] for i in batch], rows, bucket)
+        for batch, features in self._passes(token_ids):
+            vectors[batch] = self._pooled(features, len(batch))
         return vectors
 
-    def _forward(self, batch: Sequence[Sequence[int]], rows: int, bucket: int) -> np.ndarray:
-        """One pass of shape [rows, bucket]; float32 [len(batch), dim]."""
+    def _pooled(self, features: dict[str, Any], count: int) -> np.ndarray:
+        """float32 [count, dim]."""
         import torch
 
-        ids = torch.zeros((rows, bucket), dtype=torch.long)
-        mask = torch.zeros((rows, bucket), dtype=torch.long)
-        mask[:, 0] = 1  # a dummy row must attend to something
-        for row, tokens in enumerate(batch):
-            kept = _truncated(tokens, bucket)
-            ids[row, : len(kept)] = torch.tensor(kept)
-            mask[row, : len(kept)] = 1
-        device = self._model.device
-        features: dict[str, Any] = {
-            "input_ids": ids.to(device),
-            "attention_mask": mask.to(device),
-            "token_type_ids": torch.zeros_like(ids, device=device),
-        }
-        transformer, *heads = self._model
-        torch.set_num_threads(self.contract.threads)
+        _, *heads = self._model
         with torch.inference_mode():
-            features = transformer(features)
-            features["token_embeddings"] = features["token_embeddings"].float()
             for head in heads:
                 features = head(features)
-        embedded: np.ndarray = features["sentence_embedding"][: len(batch)].cpu().numpy()
+        embedded: np.ndarray = features["sentence_embedding"][:count].cpu().numpy()
         return embedded
-
-    @property
-    def _tokeniser(self) -> Tokenizer:
-        return _load_tokeniser()
-
-    @property
-    def _model(self) -> SentenceTransformer:
-        return _load_model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
 
 
 @cache
-def _load_tokeniser() -> Tokenizer:
+def load_tokeniser() -> Tokenizer:
     from tokenizers import Tokenizer
 
     path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)
@@ -199,6 +217,6 @@ def _by_bucket(
     yield from sorted(members.items())
 
 
-def _truncated(tokens: Sequence[int], length: int) -> list[int]:
+def truncated(tokens: Sequence[int], length: int) -> list[int]:
     """At most `length` tokens, the last one (the separator) kept."""
     return list(tokens) if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from schemas.errors import ConfigError, ContractError
-from stages.embed import conse, minilm
+from stages.embed import conse, minilm, minilm_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,9 @@ class SpaceRow:
 
 SPACES: Final[dict[str, SpaceRow]] = {
     "minilm": SpaceRow(minilm.contract, "stages.embed.minilm:MiniLM"),
+    "minilm-tokens": SpaceRow(
+        minilm_tokens.contract, "stages.embed.minilm_tokens:MiniLMTokens"
+    ),
     "conse": SpaceRow(conse.contract, "stages.embed.conse:ConSE"),
 }
 
