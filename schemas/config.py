@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -113,7 +113,8 @@ class Indexing(_Section):
 
     `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
     together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
-    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. docs/config.md has all.
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `late_codec`,
+    `late_pool` and `late_prefix` say what is kept of units with many vectors. docs/config.md has all.
     """
 
     family: str = "auto"
@@ -136,6 +137,9 @@ class Indexing(_Section):
     empty_list_share: float = Field(default=0.9, ge=0, le=1)
     biggest_list_share: float = Field(default=0.9, ge=0, le=1)
     hubness: float = Field(default=20.0, gt=0)
+    late_codec: Literal["int8", "pq"] = "int8"
+    late_pool: int = Field(default=1, ge=1, le=16)
+    late_prefix: int = Field(default=0, ge=0)
 
 
 class Runs(_Section):

@@ -172,6 +172,7 @@ class MiniLM(FixedShapePasses):
 
 @cache
 def load_tokeniser() -> Tokenizer:
+    """The model's tokeniser, which neither truncates nor pads; checked against its digest."""
     from tokenizers import Tokenizer
 
     path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)

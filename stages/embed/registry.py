@@ -37,9 +37,7 @@ class SpaceRow:
 
 SPACES: Final[dict[str, SpaceRow]] = {
     "minilm": SpaceRow(minilm.contract, "stages.embed.minilm:MiniLM"),
-    "minilm-tokens": SpaceRow(
-        minilm_tokens.contract, "stages.embed.minilm_tokens:MiniLMTokens"
-    ),
+    "minilm-tokens": SpaceRow(minilm_tokens.contract, "stages.embed.minilm_tokens:MiniLMTokens"),
     "conse": SpaceRow(conse.contract, "stages.embed.conse:ConSE"),
 }
 

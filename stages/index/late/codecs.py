@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from stages.index.full import decode as from_int8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-Codec = Literal["int8", "pq"]
 PARTS: Final = "token_parts"
 CENTROIDS: Final = "token_centroids"
 _INT8_LARGEST: Final = 127
@@ -90,7 +91,9 @@ class Codebook:
         """
         lengths = np.linalg.norm(vectors, axis=1)
         if (np.abs(lengths - 1) > _NORM_ERROR).any():
-            raise VectorError("late interaction takes vectors of length 1: normalise in the encoder")
+            raise VectorError(
+                "late interaction takes vectors of length 1: normalise in the encoder"
+            )
         if not len(self.parts):
             largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), _LEAST_NORM)
             rounded: np.ndarray = np.rint(vectors * (_INT8_LARGEST / largest))
@@ -120,17 +123,29 @@ class Codebook:
         return file.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "the codebook") -> Codebook:
+    def from_bytes(cls, data: bytes) -> Codebook:
         """What `to_bytes` wrote.
 
         Raises:
-            IntegrityError: It is no such file; says `name`.
+            IntegrityError: It is no such file.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return cls(arrays["centre"], arrays["centroids"], arrays["parts"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise IntegrityError(f"cannot read {name}: {error}") from error
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise IntegrityError(f"not a codebook of late interaction: {error}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Codebook:
+        """The same from a file.
+
+        Raises:
+            IntegrityError: It is missing or no such file.
+        """
+        try:
+            return cls.from_bytes(path.read_bytes())
+        except (OSError, IntegrityError) as error:
+            raise IntegrityError(f"cannot read {path}: {error}") from error
 
     @cached_property
     def _quantiser(self) -> Any:

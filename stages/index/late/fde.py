@@ -2,8 +2,8 @@
 
 MUVERA, Dhulipala et al. 2024, arXiv 2405.19504. A repetition cuts space into 2**bits partitions by the signs of `bits`
 random projections (SimHash). The vectors of a query are added up within each partition, those of a document averaged;
-a partition in which a document has none takes its vector with the fewest other signs. So the inner product of both takes
-for each query vector a document vector near to it. Each partition is projected to `block` dims, and all of them
+a partition in which a document has none takes its vector with the fewest other signs. So the inner product of both
+takes for each query vector a document vector near to it. Each partition is projected to `block` dims, and all of them
 to `dims` by a count sketch (Charikar et al. 2002), as the authors' own code does.
 
 Signs come from the raw bits of PCG64 and sums are rounded once from float64: equal vectors give equal bytes whatever
@@ -92,7 +92,7 @@ class Fde:
         """Of each vector in each repetition, int64 [tokens, repetitions]."""
         signs = (vectors - self.centre) @ self._planes > 0
         weights = 1 << np.arange(self.bits)
-        return signs.reshape(len(vectors), self.repetitions, self.bits) @ weights
+        return np.asarray(signs.reshape(len(vectors), self.repetitions, self.bits) @ weights)
 
     @property
     def _partitions(self) -> int:
@@ -126,7 +126,7 @@ class Fde:
         count = int(np.prod(shape))
         octets = self._raw(stream, -(-count // 64)).astype("<u8").view(np.uint8)
         bits = np.unpackbits(octets, count=count, bitorder="little")
-        return bits.reshape(shape) * 2.0 - 1.0
+        return np.asarray(bits.reshape(shape) * 2.0 - 1.0)
 
     def _raw(self, stream: int, count: int) -> np.ndarray:
         raw: np.ndarray = np.random.PCG64([self.seed, stream]).random_raw(count)

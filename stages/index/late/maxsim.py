@@ -28,7 +28,7 @@ def maxsim(query: np.ndarray, vectors: np.ndarray, starts: np.ndarray) -> np.nda
     for row, vector in enumerate(query):
         # vecdot makes each product by itself; a matrix product has other low bits at its edges.
         best[row] = np.maximum.reduceat(np.vecdot(vectors, vector), starts)
-    return best.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return np.asarray(best.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def all_maxsims(

@@ -9,6 +9,7 @@ import numpy as np
 from schemas.space import TokenVectors
 
 _LEAST_NORM: Final = 1e-12
+_DECIMALS: Final = 10
 
 
 def reduced(unit: TokenVectors, *, prefix: int = 0, pool: int = 1) -> TokenVectors:
@@ -58,8 +59,8 @@ def _ward(vectors: np.ndarray, count: int) -> np.ndarray:
     """
     wide = vectors.astype(np.float64)
     squares = np.vecdot(wide, wide)
-    # Product by product: those of a whole matrix depend in their last bits on threads, and equal vectors are common.
-    costs = squares[:, None] + squares - 2 * np.vecdot(wide[:, None], wide)
+    # Rounded, since the last bits of a product depend on threads, and vectors of equal cost are common.
+    costs = np.round(squares[:, None] + squares - 2 * wide @ wide.T, _DECIMALS)
     np.fill_diagonal(costs, np.inf)
     sizes = np.ones(len(wide))
     joined = np.arange(len(wide))

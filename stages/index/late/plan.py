@@ -1,0 +1,123 @@
+"""How a space of many vectors a unit is indexed: by rule, from its units, dims and what is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from schemas.errors import ConfigError
+from stages.index.families import FAMILIES
+from stages.index.late.codecs import CENTROIDS, PARTS
+from stages.index.late.store import POOL, PREFIX
+from stages.index.sizes import TRAIN_ROWS_PER_LIST, lists
+
+if TYPE_CHECKING:
+    from schemas.config import Indexing
+    from schemas.space import SpaceContract
+
+# Encodings: chosen by docs/late-interaction.md.
+FDE: Final = {
+    "fde_repetitions": 20,
+    "fde_bits": 5,
+    "fde_block": 16,
+    "fde_dims": 2048,
+    "fde_seed": 20_260_101,
+}
+_PART_DIMS: Final = 8
+_CENTROIDS: Final = 256
+_SAMPLE_UNITS: Final = 2000
+_COPIES: Final = (
+    4  # of a unit's vectors while its segment is built: as encoded, kept, coded, compared
+)
+_SHARDS_AT_ONCE: Final = 4  # two under way, two read ahead, as in stages/index/sizes.py
+_ROW_BYTES: Final = 2000
+_MULTIPLY_ADD: Final = 2
+# Of the products that exact answers are found with: some minutes on two cores. More units get fewer queries.
+_TRUTH_PRODUCTS: Final = 4e12
+_LEAST_QUERIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LatePlan:
+    """One way to index.
+
+    Attributes:
+        family: Of the index of encodings.
+        parameters: Its build parameters, and those of encodings and codes.
+        reason: For people.
+        sample_units: To learn from.
+    """
+
+    family: str
+    parameters: dict[str, int]
+    reason: str
+    sample_units: int
+
+
+def late_plan(space: SpaceContract, rows: int, config: Indexing) -> LatePlan:
+    """The plan for so many units.
+
+    Raises:
+        ConfigError: The space's vectors are not of length 1, have another metric, or no such prefix.
+    """
+    if not space.normalised or space.metric != "inner_product":
+        raise ConfigError(
+            f"{space.key}: late interaction takes vectors of length 1, compared by cosine"
+        )
+    if config.late_prefix and config.late_prefix not in space.nested:
+        there = ", ".join(map(str, space.nested)) or "none"
+        raise ConfigError(
+            f"indexing.late_prefix = {config.late_prefix}: of {space.key} the leading vectors that stand for a unit"
+            f" are {there}"
+        )
+    family = _family(rows, config)
+    parameters = dict(FDE)
+    sample = _SAMPLE_UNITS
+    if family.startswith("ivf"):
+        parameters["nlist"] = lists(rows)
+        sample = max(sample, TRAIN_ROWS_PER_LIST * parameters["nlist"])
+    if config.late_codec == "pq":
+        parameters |= {PARTS: _parts(space.dim), CENTROIDS: _CENTROIDS}
+    if config.late_pool > 1:
+        parameters[POOL] = config.late_pool
+    if config.late_prefix:
+        parameters[PREFIX] = config.late_prefix
+    return LatePlan(family, parameters, _reason(space, config, rows, family), sample)
+
+
+def _family(rows: int, config: Indexing) -> str:
+    """A byte a dim: MaxSim ranks in the end, so codes need only be good enough to find candidates."""
+    asked = FAMILIES.get(config.family)
+    if asked is not None and not asked.rescores:
+        return asked.name
+    return "flat_sq8" if rows < config.flat_rows else "ivf_sq8"
+
+
+def _parts(dim: int) -> int:
+    return max(1, dim // _PART_DIMS) if dim % _PART_DIMS == 0 else dim
+
+
+def _reason(space: SpaceContract, config: Indexing, rows: int, family: str) -> str:
+    kept = (
+        f"the first {config.late_prefix} vectors of a unit" if config.late_prefix else "all vectors"
+    )
+    pooled = f", {config.late_pool} alike ones averaged" if config.late_pool > 1 else ""
+    codes = "a byte a dim" if config.late_codec == "int8" else "a centroid and a product code"
+    return (
+        f"{rows:,} units of {space.name}: candidates by encodings of {FDE['fde_dims']} dims in {family}, ranked by"
+        f" MaxSim over {kept}{pooled}, {codes}"
+    )
+
+
+def late_shards(rows: int, vectors: int, dim: int, config: Indexing) -> int:
+    """Segments, a power of two of them: so many that building fits `build_memory_bytes`."""
+    unit_bytes = _COPIES * 4 * (vectors / max(1, rows) * dim + FDE["fde_dims"]) + _ROW_BYTES
+    room = config.build_memory_bytes / _SHARDS_AT_ONCE / unit_bytes
+    least = rows / max(1.0, min(room, config.segment_rows))
+    return 1 << max(0, (int(-(-least // 1)) - 1).bit_length())
+
+
+def late_queries(vectors: int, dim: int, span: int, config: Indexing) -> int:
+    """Of each kind that is made from units: `recall_queries`, or what exact answers can be had for."""
+    products = 2 * _MULTIPLY_ADD * span * dim * max(1, vectors)
+    return min(config.recall_queries, max(_LEAST_QUERIES, int(_TRUTH_PRODUCTS / products)))
