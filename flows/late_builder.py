@@ -28,7 +28,7 @@ from stages.index.late.build import (
     late_input_digest,
     with_unit_digests,
 )
-from stages.index.late.plan import late_plan, late_queries, late_shards
+from stages.index.late.plan import encoded_dims, late_plan, late_queries, late_shards
 from stages.index.late.search import unpacked
 from stages.index.late.store import Tokens
 from stages.index.late.validate import LateValidateRequest, stored_units
@@ -169,8 +169,8 @@ class LateBuilder:
         return replace(entry, late=_late(entry, learned.codebook_ref, shared_share(nearest, whole)))
 
     def _kind(self, plan: LatePlan) -> IndexKind:
-        dims = plan.parameters["fde_dims"]
         place = str(self._partition), self._space.key
+        dims = encoded_dims(plan.parameters)
         return IndexKind(*place, plan.family, plan.parameters, dims, normalised=False)
 
     def _learned(self, kind: IndexKind, plan: LatePlan, bench: _Bench) -> _Learned:

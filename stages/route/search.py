@@ -11,6 +11,7 @@ import numpy as np
 from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
+from schemas.space import TokenVectors
 from stages.near import is_near
 from stages.route.calibrate import space_scales
 from stages.route.router import Router
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
     from schemas.partition import Partition
     from schemas.search import Candidate, Way
-    from schemas.space import DenseEncoder, Encoder, TextEncoder
+    from schemas.space import Encoded, Encoder, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
 
 Collapse = Literal["document", "page"]
+if TYPE_CHECKING:
+    _Vectors = np.ndarray | list[np.ndarray]  # of questions: one each, or [n, dim] each
+
+_ROUTING: Final = ("dense", "text")  # of the space that questions are routed by
 
 _DEPTH: Final = 5  # candidates asked of an index for each hit wanted: collapsing takes some away
 # What a route that is e times as likely is worth in standard deviations of similarity. Measured: docs/routing.md.
@@ -52,16 +57,16 @@ class Retriever:
 
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
-        dense = {
-            k: cast("DenseEncoder", e)
-            for k, e in encoders.items()
-            if e.contract.representation == "dense"
+        self._encoders = {
+            key: encoder
+            for key, encoder in encoders.items()
+            if encoder.contract.representation != "sparse"
         }
-        self._encoders = dense
-        texts = [e for e in dense.values() if e.contract.input == "text"]
+        contracts = ((e.contract.representation, e.contract.input, e) for e in encoders.values())
+        texts = [e for representation, what, e in contracts if (representation, what) == _ROUTING]
         if not texts:
-            raise ConfigError("a snapshot without a text space cannot be asked in words")
-        self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
+            raise ConfigError("a snapshot without a dense text space cannot be asked in words")
+        self._text = cast("TextEncoder", texts[0])
         self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
         self._scales = space_scales(snapshot.manifest.indexes)
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
@@ -128,7 +133,10 @@ class Retriever:
         """
         if not queries:
             return []
-        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        vectors = {
+            key: _vectors(encoder.encode_queries(queries))
+            for key, encoder in self._encoders.items()
+        }
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
         elif way == "unified":
@@ -151,13 +159,13 @@ class Retriever:
                 )
         return [Route(name, 1 / len(partitions)) for name in sorted(partitions)]
 
-    def _route(self, query: str, i: int, vectors: Mapping[str, np.ndarray]) -> list[Route]:
+    def _route(self, query: str, i: int, vectors: Mapping[str, _Vectors]) -> list[Route]:
         text_vector = vectors[self._text.contract.key][i]
         return self._router.route(query, text_vector, {key: v[i] for key, v in vectors.items()})
 
     def _ask(
         self,
-        vectors: Mapping[str, np.ndarray],
+        vectors: Mapping[str, _Vectors],
         routes: Sequence[Sequence[Route]],
         depth: int,
         where: Filter | None,
@@ -168,7 +176,7 @@ class Retriever:
             name = str(index.partition)
             asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
             if asked:
-                rows = vectors[index.space][asked]
+                rows = [vectors[index.space][i] for i in asked]
                 near = self.snapshot.neighbours(
                     index.partition, index.space, rows, depth, where=where
                 )
@@ -233,6 +241,13 @@ class Retriever:
             )
             if len(seen) == k:
                 return
+
+
+def _vectors(encoded: Encoded) -> _Vectors:
+    """Those of each question."""
+    if isinstance(encoded, np.ndarray):
+        return encoded
+    return [found.vectors for found in encoded if isinstance(found, TokenVectors)]
 
 
 def _same_look(found: Candidate, looks: dict[str, str]) -> str:

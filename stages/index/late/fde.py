@@ -3,8 +3,9 @@
 MUVERA, Dhulipala et al. 2024, arXiv 2405.19504. A repetition cuts space into 2**bits partitions by the signs of `bits`
 random projections (SimHash). The vectors of a query are added up within each partition, those of a document averaged;
 a partition in which a document has none takes its vector with the fewest other signs. So the inner product of both
-takes for each query vector a document vector near to it. Each partition is projected to `block` dims, and all of them
-to `dims` by a count sketch (Charikar et al. 2002), as the authors' own code does.
+takes for each query vector a document vector near to it. Each partition is projected to `block` dims, by random signs.
+The authors' last projection, of all partitions together, is left out: it cost more candidates than the bytes it saved
+(docs/late-interaction.md). With no bits, one repetition and no projection, what is left is the mean of the vectors.
 
 Signs come from the raw bits of PCG64 and sums are rounded once from float64: equal vectors give equal bytes whatever
 they are encoded beside, and another language can make the same numbers.
@@ -21,7 +22,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PLANES, _BLOCKS, _PLACES, _SIGNS = range(4)  # streams of random bits
+_PLANES, _BLOCKS = range(2)  # streams of random bits
 PREFIX: Final = "fde_"
 
 
@@ -33,8 +34,7 @@ class Fde:
         centre: float32 [dim], taken from every vector before its signs are, see docs/late-interaction.md.
         repetitions: Independent partitions of space.
         bits: Projections in each; 2**bits partitions.
-        block: Dims that each partition is projected to.
-        dims: Of the encoding.
+        block: Dims that each partition is projected to; those of a vector for no projection.
         seed: Of all random signs.
     """
 
@@ -42,14 +42,18 @@ class Fde:
     repetitions: int
     bits: int
     block: int
-    dims: int
     seed: int
 
     @classmethod
     def of(cls, parameters: Mapping[str, int], centre: np.ndarray) -> Fde:
         """From the build parameters of an index (``fde_bits`` ...)."""
-        names = ("repetitions", "bits", "block", "dims", "seed")
+        names = ("repetitions", "bits", "block", "seed")
         return cls(centre, **{name: parameters[PREFIX + name] for name in names})
+
+    @property
+    def dims(self) -> int:
+        """Of an encoding."""
+        return self.repetitions * self._partitions * self.block
 
     def queries(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Encode float32 [tokens, dim] each: float32 [texts, dims]."""
@@ -62,13 +66,11 @@ class Fde:
     def _encoded(self, parts: Sequence[np.ndarray], *, mean: bool) -> np.ndarray:
         encoded = np.empty((len(parts), self.dims), dtype=np.float32)
         for row, vectors in enumerate(parts):
-            blocks = self._blocks(vectors.astype(np.float64), mean=mean)
-            signed = blocks.ravel() * self._sketch_signs
-            encoded[row] = np.bincount(self._sketch_places, signed, self.dims)
+            encoded[row] = self._blocks(vectors.astype(np.float64), mean=mean).ravel()
         return encoded
 
     def _blocks(self, vectors: np.ndarray, *, mean: bool) -> np.ndarray:
-        """float64 [repetitions, partitions, block]."""
+        """float64 [repetitions * partitions, block]."""
         own = self._partitions_of(vectors)
         projected = (vectors @ self._projections).reshape(len(vectors), self.repetitions, -1)
         flat = own + np.arange(self.repetitions) * self._partitions
@@ -104,22 +106,10 @@ class Fde:
 
     @cached_property
     def _projections(self) -> np.ndarray:
+        if self.block == len(self.centre):
+            return np.tile(np.eye(self.block), (1, self.repetitions)) / np.sqrt(self.repetitions)
         shape = (len(self.centre), self.repetitions * self.block)
         return self._signs(_BLOCKS, shape) / np.sqrt(self.block * self.repetitions)
-
-    @cached_property
-    def _sketch_places(self) -> np.ndarray:
-        raw = self._raw(_PLACES, self._width)
-        places: np.ndarray = (raw % np.uint64(self.dims)).astype(np.int64)
-        return places
-
-    @cached_property
-    def _sketch_signs(self) -> np.ndarray:
-        return self._signs(_SIGNS, (self._width,))
-
-    @property
-    def _width(self) -> int:
-        return self.repetitions * self._partitions * self.block
 
     def _signs(self, stream: int, shape: tuple[int, ...]) -> np.ndarray:
         """Of 1 and -1, float64."""

@@ -12,17 +12,16 @@ from stages.index.late.store import POOL, PREFIX
 from stages.index.sizes import TRAIN_ROWS_PER_LIST, lists
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from schemas.config import Indexing
     from schemas.space import SpaceContract
 
-# Encodings: chosen by docs/late-interaction.md.
-FDE: Final = {
-    "fde_repetitions": 20,
-    "fde_bits": 5,
-    "fde_block": 16,
-    "fde_dims": 2048,
-    "fde_seed": 20_260_101,
-}
+_FDE_SEED: Final = 20_260_101
+# Dims of an encoding beyond which its partitions are projected: 20 repetitions of 32 partitions then have 16 dims each,
+# as in section 3 of the paper.
+_MOST_DIMS: Final = 10_240
+_LEAST_BLOCK: Final = 8
 _PART_DIMS: Final = 8
 _CENTROIDS: Final = 256
 _SAMPLE_UNITS: Final = 2000
@@ -71,7 +70,7 @@ def late_plan(space: SpaceContract, rows: int, config: Indexing) -> LatePlan:
             f" are {there}"
         )
     family = _family(rows, config)
-    parameters = dict(FDE)
+    parameters = _encoding(space.dim, config)
     sample = _SAMPLE_UNITS
     if family.startswith("ivf"):
         parameters["nlist"] = lists(rows)
@@ -83,6 +82,22 @@ def late_plan(space: SpaceContract, rows: int, config: Indexing) -> LatePlan:
     if config.late_prefix:
         parameters[PREFIX] = config.late_prefix
     return LatePlan(family, parameters, _reason(space, config, rows, family), sample)
+
+
+def _encoding(dim: int, config: Indexing) -> dict[str, int]:
+    partitions = config.late_repetitions << config.late_bits
+    return {
+        "fde_repetitions": config.late_repetitions,
+        "fde_bits": config.late_bits,
+        "fde_block": min(dim, max(_LEAST_BLOCK, _MOST_DIMS // partitions)),
+        "fde_seed": _FDE_SEED,
+    }
+
+
+def encoded_dims(parameters: Mapping[str, int]) -> int:
+    """Dims of an encoding."""
+    partitions = parameters["fde_repetitions"] << parameters["fde_bits"]
+    return partitions * parameters["fde_block"]
 
 
 def _family(rows: int, config: Indexing) -> str:
@@ -104,14 +119,18 @@ def _reason(space: SpaceContract, config: Indexing, rows: int, family: str) -> s
     pooled = f", {config.late_pool} alike ones averaged" if config.late_pool > 1 else ""
     codes = "a byte a dim" if config.late_codec == "int8" else "a centroid and a product code"
     return (
-        f"{rows:,} units of {space.name}: candidates by encodings of {FDE['fde_dims']} dims in {family}, ranked by"
+        f"{rows:,} units of {space.name}: candidates by encodings of {config.late_repetitions} x"
+        f" {1 << config.late_bits} partitions in {family}, ranked by"
         f" MaxSim over {kept}{pooled}, {codes}"
     )
 
 
 def late_shards(rows: int, vectors: int, dim: int, config: Indexing) -> int:
     """Segments, a power of two of them: so many that building fits `build_memory_bytes`."""
-    unit_bytes = _COPIES * 4 * (vectors / max(1, rows) * dim + FDE["fde_dims"]) + _ROW_BYTES
+    unit_bytes = (
+        _COPIES * 4 * (vectors / max(1, rows) * dim + encoded_dims(_encoding(dim, config)))
+        + _ROW_BYTES
+    )
     room = config.build_memory_bytes / _SHARDS_AT_ONCE / unit_bytes
     least = rows / max(1.0, min(room, config.segment_rows))
     return 1 << max(0, (int(-(-least // 1)) - 1).bit_length())
