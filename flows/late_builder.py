@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from schemas.partition import Partition
     from schemas.space import SpaceContract
     from stages.index.late.build import BuiltLate
-    from stages.index.late.plan import LatePlan
+    from stages.index.sizes import IndexPlan
     from stages.index.truth import Queries
     from stages.index.validate import Validation
 
@@ -168,12 +168,12 @@ class LateBuilder:
         entry = index_manifest(kind, validation, described)
         return replace(entry, late=_late(entry, learned.codebook_ref, shared_share(nearest, whole)))
 
-    def _kind(self, plan: LatePlan) -> IndexKind:
+    def _kind(self, plan: IndexPlan) -> IndexKind:
         place = str(self._partition), self._space.key
         dims = encoded_dims(plan.parameters)
         return IndexKind(*place, plan.family, plan.parameters, dims, normalised=False)
 
-    def _learned(self, kind: IndexKind, plan: LatePlan, bench: _Bench) -> _Learned:
+    def _learned(self, kind: IndexKind, plan: IndexPlan, bench: _Bench) -> _Learned:
         """As the published index has it, if that was for about as many rows and the same parameters."""
         store, base = self._shop.store, self._base
         if base is not None and base.late is not None and base.training is not None:
@@ -185,7 +185,7 @@ class LateBuilder:
                     for ref in (base.late.codebook, base.training.file)
                 )
                 return _Learned(codebook, trained, base.late.codebook, base.training)
-        sample = bench.tokens(bench.spill.keys.first_by_tail(plan.sample_units))
+        sample = bench.tokens(bench.spill.keys.first_by_tail(plan.train_rows))
         request = LateTrainRequest(kind)
         _, learned_from, (codebook, trained) = self._shop.pool.ask(
             f"train {kind.place}", request, sample

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas.errors import ConfigError
 from stages.index.families import FAMILIES
 from stages.index.late.codecs import CENTROIDS, PARTS
 from stages.index.late.store import POOL, PREFIX
-from stages.index.sizes import TRAIN_ROWS_PER_LIST, lists
+from stages.index.sizes import TRAIN_ROWS_PER_LIST, IndexPlan, lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,25 +35,8 @@ _TRUTH_PRODUCTS: Final = 4e12
 _LEAST_QUERIES: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class LatePlan:
-    """One way to index.
-
-    Attributes:
-        family: Of the index of encodings.
-        parameters: Its build parameters, and those of encodings and codes.
-        reason: For people.
-        sample_units: To learn from.
-    """
-
-    family: str
-    parameters: dict[str, int]
-    reason: str
-    sample_units: int
-
-
-def late_plan(space: SpaceContract, rows: int, config: Indexing) -> LatePlan:
-    """The plan for so many units.
+def late_plan(space: SpaceContract, rows: int, config: Indexing) -> IndexPlan:
+    """The plan for so many units; into how many segments they are cut is known when their vectors are.
 
     Raises:
         ConfigError: The space's vectors are not of length 1, have another metric, or no such prefix.
@@ -81,7 +63,14 @@ def late_plan(space: SpaceContract, rows: int, config: Indexing) -> LatePlan:
         parameters[POOL] = config.late_pool
     if config.late_prefix:
         parameters[PREFIX] = config.late_prefix
-    return LatePlan(family, parameters, _reason(space, config, rows, family), sample)
+    served = rows * FAMILIES[family].code_bytes(encoded_dims(parameters), parameters)
+    return IndexPlan(
+        family,
+        parameters,
+        train_rows=sample,
+        reason=_reason(space, config, rows, family),
+        serve_bytes=int(served),
+    )
 
 
 def _encoding(dim: int, config: Indexing) -> dict[str, int]:

@@ -80,21 +80,21 @@ def validate_late(request: LateValidateRequest, arrays: Sequence[np.ndarray]) ->
         found = {STORED_COSINE: _stored_cosine(index.stores[i], originals)}
         refs[i] = replace(refs[i], health=refs[i].health | found)
     broken = sum(broken_bytes(request.segments[i]) for i in new)
-    tuned = _tuned(request, index, codebook)
+    tuned = tune_late(kind, index, request.truth, request.config, request.threads)
     candidate = Candidate(kind, index.segments, refs, request.table_rows, broken)
     checks = check_index(candidate, tuned.point, tuned.recalls, request.config)
     return Validation(tuned, checks, tuple(refs), imbalance(index.segments))
 
 
-def _tuned(request: LateValidateRequest, index: LateIndex, codebook: Codebook) -> Tuned:
-    kind, config = request.kind, request.config
+def tune_late(
+    kind: IndexKind, index: LateIndex, truth: Truth, config: Indexing, threads: int
+) -> Tuned:
+    """The search parameters of an opened index, see :func:`stages.index.tune.tune`."""
+    dim = len(index.fde.centre)
     rows = sum(len(segment.rows) for segment in index.segments)
-    meter = LateMeter(request.truth, index, codebook.dim)
-    measure = SegmentsMeasure(
-        meter.recalls, partial(_search_one, index, codebook.dim), meter.queries, request.threads
-    )
+    meter = LateMeter(truth, index, dim)
     return tune(
-        measure,
+        SegmentsMeasure(meter.recalls, partial(_search_one, index, dim), meter.queries, threads),
         family(kind.family).knobs(rows, kind.parameters),
         late_cost(kind, index.stores, rows),
         config.recall_at_10,

@@ -180,7 +180,7 @@ def test_queries_survive_being_packed():
 
 
 def test_a_prefix_that_the_space_does_not_have_is_refused():
-    with pytest.raises(ConfigError, match="late_prefix = 3.* are 2, 4"):
+    with pytest.raises(ConfigError, match=r"late_prefix = 3.* are 2, 4"):
         late_plan(SPACE, 10, Indexing(late_prefix=3))
     with pytest.raises(ConfigError, match="length 1"):
         late_plan(replace(SPACE, normalised=False), 10, CONFIG)
