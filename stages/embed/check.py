@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from schemas.errors import VectorError
+from schemas.errors import ContractError, VectorError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from schemas.space import Marked, SpaceContract
 
 # What a unit's embedding may be made of; a page of ColPali has some 1,000 vectors, a text of SPLADE some 200 terms.
@@ -37,6 +39,22 @@ def check_vectors(vectors: np.ndarray, contract: SpaceContract) -> None:
     if contract.normalised:
         off = np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1.0) > NORM_TOLERANCE
         _refuse(off, f"has a norm further than {NORM_TOLERANCE} from 1", contract)
+
+
+def check_stacks(stacks: Sequence[np.ndarray], contract: SpaceContract) -> None:
+    """Hold stacks of frames to what an encoder takes: uint8 [n >= 1, frame_size, frame_size, 3] each.
+
+    Raises:
+        ContractError: Names the first that is not so.
+    """
+    side = contract.frame_size
+    for i, stack in enumerate(stacks):
+        if stack.ndim != 4 or stack.shape[1:] != (side, side, 3) or not len(stack):
+            raise ContractError(
+                f"stack {i} has shape {stack.shape}, {contract.name} takes [n >= 1, {side}, {side}, 3]"
+            )
+        if stack.dtype != np.uint8:
+            raise ContractError(f"stack {i} is {stack.dtype}, {contract.name} takes uint8")
 
 
 def check_marked(found: Marked, contract: SpaceContract) -> None:

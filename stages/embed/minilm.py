@@ -16,10 +16,19 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.space import SpaceContract
 from stages.embed.device import compute_device
+from stages.embed.fixed_shapes import (
+    Pass,
+    float_heads,
+    forward,
+    padded,
+    passes,
+    rows_of,
+    valid_unicode,
+)
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
@@ -76,8 +85,8 @@ def _cpu_computes_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-class FixedShapePasses:
-    """The model's forward passes with fixed shapes, so that what comes of a text does not depend on its neighbours.
+class MiniLMPasses:
+    """The model's forward passes over texts, with fixed shapes: what comes of a text does not depend on its neighbours.
 
     A text's own token count picks its bucket; every forward pass of a bucket has the same number of rows, short
     ones are filled with dummy rows. Weights and tokeniser load on first use.
@@ -92,40 +101,19 @@ class FixedShapePasses:
 
     def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
         # One by one: encode_batch would start a thread pool beside the pinned threads.
-        return [self._tokeniser.encode(_valid_unicode(prompt + text)).ids for text in texts]
+        return [self._tokeniser.encode(valid_unicode(prompt + text)).ids for text in texts]
 
-    def _passes(
-        self, token_ids: Sequence[Sequence[int]]
-    ) -> Iterator[tuple[list[int], dict[str, Any]]]:
-        """Positions of the texts of one pass after the other, and what the transformer says of them."""
-        for bucket, members in _by_bucket(token_ids, self.contract):
-            rows = max(1, self.contract.batch_tokens // bucket)
-            for start in range(0, len(members), rows):
-                batch = members[start : start + rows]
-                yield batch, self._forward([token_ids[i] for i in batch], rows, bucket)
-
-    def _forward(self, batch: Sequence[Sequence[int]], rows: int, bucket: int) -> dict[str, Any]:
-        """One pass of shape [rows, bucket]; ``token_embeddings`` float32 [rows, bucket, dim] are among its features."""
+    def _forward(self, batch: Sequence[Sequence[int]], at: Pass) -> dict[str, Any]:
+        """What the model makes of one pass."""
         import torch
 
-        ids = torch.zeros((rows, bucket), dtype=torch.long)
-        mask = torch.zeros((rows, bucket), dtype=torch.long)
-        mask[:, 0] = 1  # a dummy row must attend to something
-        for row, tokens in enumerate(batch):
-            kept = truncated(tokens, bucket)
-            ids[row, : len(kept)] = torch.tensor(kept)
-            mask[row, : len(kept)] = 1
-        device = self._model.device
-        features: dict[str, Any] = {
-            "input_ids": ids.to(device),
-            "attention_mask": mask.to(device),
-            "token_type_ids": torch.zeros_like(ids, device=device),
+        ids, mask = padded(batch, at)
+        features = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": torch.zeros_like(ids),
         }
-        torch.set_num_threads(self.contract.threads)
-        with torch.inference_mode():
-            features = self._model[0](features)
-            features["token_embeddings"] = features["token_embeddings"].float()
-        return features
+        return forward(self._model, features, self.contract.threads)
 
     @property
     def _tokeniser(self) -> Tokenizer:
@@ -136,7 +124,7 @@ class FixedShapePasses:
         return _load_model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
 
 
-class MiniLM(FixedShapePasses):
+class MiniLM(MiniLMPasses):
     """Embeds texts to one vector each."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -154,20 +142,10 @@ class MiniLM(FixedShapePasses):
 
     def _embed(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         vectors = np.empty((len(token_ids), self.contract.dim), dtype=np.float32)
-        for batch, features in self._passes(token_ids):
-            vectors[batch] = self._pooled(features, len(batch))
+        for at in passes([len(ids) for ids in token_ids], self.contract):
+            out = self._forward([token_ids[i] for i in at.members], at)
+            vectors[at.members] = rows_of(out, len(at.members))
         return vectors
-
-    def _pooled(self, features: dict[str, Any], count: int) -> np.ndarray:
-        """float32 [count, dim]."""
-        import torch
-
-        _, *heads = self._model
-        with torch.inference_mode():
-            for head in heads:
-                features = head(features)
-        embedded: np.ndarray = features["sentence_embedding"][:count].cpu().numpy()
-        return embedded
 
 
 @cache
@@ -200,24 +178,5 @@ def _load_model(weights_digest: str, dtype: str, dim: int) -> SentenceTransforme
     )
     if (found := model.get_embedding_dimension()) != dim:
         raise ContractError(f"{path.parent} gives dim {found}, the contract says {dim}")
+    float_heads(model)
     return model.eval()
-
-
-def _valid_unicode(text: str) -> str:
-    """The text with lone surrogates (from paths that are not UTF-8) as question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _by_bucket(
-    token_ids: Sequence[Sequence[int]], contract: SpaceContract
-) -> Iterator[tuple[int, list[int]]]:
-    """Buckets in order, each with the positions of its texts in order of arrival."""
-    members: dict[int, list[int]] = {}
-    for i, ids in enumerate(token_ids):
-        members.setdefault(contract.bucket(len(ids)), []).append(i)
-    yield from sorted(members.items())
-
-
-def truncated(tokens: Sequence[int], length: int) -> list[int]:
-    """At most `length` tokens, the last one (the separator) kept."""
-    return list(tokens) if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]

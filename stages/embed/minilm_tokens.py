@@ -15,7 +15,8 @@ import numpy as np
 
 from schemas.space import TokenVectors
 from stages.embed import minilm
-from stages.embed.minilm import FixedShapePasses, load_tokeniser, truncated
+from stages.embed.fixed_shapes import passes, truncated, unit_rows
+from stages.embed.minilm import MiniLMPasses, load_tokeniser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from schemas.space import SpaceContract
 
 TEXT_KIND: Final = 0
-_LEAST_NORM: Final = 1e-12
 
 
 def contract(*, threads: int = 1, dtype: str | None = None) -> SpaceContract:
@@ -37,7 +37,7 @@ def contract(*, threads: int = 1, dtype: str | None = None) -> SpaceContract:
     )
 
 
-class MiniLMTokens(FixedShapePasses):
+class MiniLMTokens(MiniLMPasses):
     """Embeds texts to a vector for each token.
 
     Special tokens and those of punctuation alone are left out, as ColBERT does with passages (Khattab and Zaharia 2020,
@@ -59,20 +59,19 @@ class MiniLMTokens(FixedShapePasses):
 
     def _embed(self, token_ids: Sequence[Sequence[int]]) -> list[TokenVectors]:
         found: dict[int, TokenVectors] = {}
-        for batch, features in self._passes(token_ids):
-            states = features["token_embeddings"]
-            for row, number in enumerate(batch):
-                ids = np.array(truncated(token_ids[number], states.shape[1]))
-                found[number] = _words(ids, states[row, : len(ids)].cpu().numpy())
+        for at in passes([len(ids) for ids in token_ids], self.contract):
+            out = self._forward([token_ids[i] for i in at.members], at)
+            states = out["token_embeddings"].cpu().numpy()
+            for row, number in enumerate(at.members):
+                ids = np.array(truncated(token_ids[number], at.length))
+                found[number] = _words(ids, states[row, : len(ids)])
         return [found[number] for number in range(len(token_ids))]
 
 
 def _words(ids: np.ndarray, states: np.ndarray) -> TokenVectors:
     """Those of int [n] and float32 [n, dim] that stand for words."""
     kept = ~_left_out()[ids]
-    vectors = states[kept] if kept.any() else states
-    lengths = np.sqrt(np.vecdot(vectors, vectors))[:, None]
-    vectors = vectors / np.maximum(lengths, np.float32(_LEAST_NORM))
+    vectors = unit_rows(states[kept] if kept.any() else states)
     return TokenVectors(vectors, np.full(len(vectors), TEXT_KIND, dtype=np.int32))
 
 
