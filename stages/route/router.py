@@ -85,4 +85,5 @@ class Router:
 
 def _nearness(prototypes: np.ndarray, question: np.ndarray) -> np.ndarray:
     """The best cosine to prototypes float32 [n, dim]; of a question with many vectors the mean over these."""
-    return (prototypes @ np.atleast_2d(question).T).max(axis=0, initial=-1.0).mean()
+    best: np.ndarray = (prototypes @ np.atleast_2d(question).T).max(axis=0, initial=-1.0)
+    return np.asarray(best.mean())

@@ -107,9 +107,10 @@ class Fde:
     @cached_property
     def _projections(self) -> np.ndarray:
         if self.block == len(self.centre):
-            return np.tile(np.eye(self.block), (1, self.repetitions)) / np.sqrt(self.repetitions)
+            once = np.eye(self.block) / np.sqrt(self.repetitions)
+            return np.tile(once, (1, self.repetitions))
         shape = (len(self.centre), self.repetitions * self.block)
-        return self._signs(_BLOCKS, shape) / np.sqrt(self.block * self.repetitions)
+        return np.asarray(self._signs(_BLOCKS, shape) / np.sqrt(self.block * self.repetitions))
 
     def _signs(self, stream: int, shape: tuple[int, ...]) -> np.ndarray:
         """Of 1 and -1, float64."""
