@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.index_builder import IndexBuilder, Workshop
+from flows.late_builder import LateBuilder
 from flows.manifests import (
     known_manifests,
     manifest_key,
@@ -111,7 +112,7 @@ class SnapshotBuilder:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
-        if space.representation != "dense" or not space.takes(partition):
+        if space.representation == "sparse" or not space.takes(partition):
             return None
         return self._builder(partition, space).build()
 
@@ -119,7 +120,11 @@ class SnapshotBuilder:
         """What `build_index` will start from; needs no session."""
         return self._builder(partition, space).foresee()
 
-    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder:
+    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder | LateBuilder:
+        if space.representation == "tokens":
+            base = self._base.get((str(partition), space.key))
+            place = (partition, space)
+            return LateBuilder(self._shop, self._view, place, questions=self._questions, base=base)
         return IndexBuilder(
             self._shop,
             self._view,

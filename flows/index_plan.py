@@ -11,6 +11,7 @@ from flows.build import Before, SnapshotBuilder
 from flows.changes import Foreseen
 from schemas.errors import ConfigError
 from schemas.partition import Partition
+from stages.index.late.plan import late_plan
 from stages.index.plan import need_of, plans
 
 if TYPE_CHECKING:
@@ -99,8 +100,19 @@ def _plans(
     space: SpaceContract, rows: int, budget_bytes: int, config: Config
 ) -> tuple[tuple[IndexPlan, ...], str]:
     """Best first, and why there are none."""
+    if space.representation == "tokens":
+        return _late_plans(space, rows, config)
     need = need_of(space, rows, config.indexing, wiring.workers(config), budget_bytes)
     try:
         return plans(need, config.indexing), ""
+    except ConfigError as failed:
+        return (), str(failed)
+
+
+def _late_plans(
+    space: SpaceContract, rows: int, config: Config
+) -> tuple[tuple[IndexPlan, ...], str]:
+    try:
+        return (late_plan(space, rows, config.indexing),), ""
     except ConfigError as failed:
         return (), str(failed)

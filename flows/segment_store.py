@@ -102,12 +102,7 @@ class SegmentStore:
         by_name = {ref.key.rpartition("/")[2]: ref.key for ref in segment.files}
         local = {name: self._blobs.local_path(key) for name, key in by_name.items()}
         deleted = segment.deleted
-        return SegmentPaths(
-            local["index.faiss"],
-            local["rows.arrow"],
-            local.get("full.npy"),
-            self._blobs.local_path(deleted.key) if deleted else None,
-        )
+        return SegmentPaths.of(local, self._blobs.local_path(deleted.key) if deleted else None)
 
     def _is_there(self, ref: FileRef) -> bool:
         return self._blobs.size_bytes(ref.key) == ref.size_bytes

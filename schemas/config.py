@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -125,7 +125,9 @@ class Indexing(_Section):
 
     `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
     together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
-    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. docs/config.md has all.
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `late_codec`,
+    `late_pool` and `late_prefix` say what is kept of units with many vectors, `late_bits` and `late_repetitions` how
+    their candidates are found. docs/config.md has all.
     """
 
     family: str = "auto"
@@ -148,6 +150,11 @@ class Indexing(_Section):
     empty_list_share: float = Field(default=0.9, ge=0, le=1)
     biggest_list_share: float = Field(default=0.9, ge=0, le=1)
     hubness: float = Field(default=20.0, gt=0)
+    late_codec: Literal["int8", "pq"] = "int8"
+    late_pool: int = Field(default=1, ge=1, le=16)
+    late_prefix: int = Field(default=0, ge=0)
+    late_bits: int = Field(default=0, ge=0, le=8)
+    late_repetitions: int = Field(default=1, ge=1, le=40)
 
 
 class Runs(_Section):

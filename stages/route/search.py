@@ -11,6 +11,7 @@ import numpy as np
 from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
+from schemas.space import TokenVectors
 from stages.near import is_near
 from stages.route.calibrate import space_scales
 from stages.route.router import Router
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
     from schemas.partition import Partition
     from schemas.search import Candidate, Way
-    from schemas.space import DenseEncoder, Encoder, SpaceContract, TextEncoder
+    from schemas.space import Encoded, Encoder, SpaceContract, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
 
 Collapse = Literal["document", "page"]
+if TYPE_CHECKING:
+    _Vectors = np.ndarray | list[np.ndarray]  # of questions: one each, or [n, dim] each
 
 _DEPTH: Final = 5  # candidates asked of an index for each hit wanted: collapsing takes some away
 # What a route that is e times as likely is worth in standard deviations of similarity. Measured: docs/routing.md.
@@ -54,9 +57,9 @@ class Retriever:
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
         self._encoders = {
-            k: cast("DenseEncoder", e)
-            for k, e in encoders.items()
-            if e.contract.representation == "dense"
+            key: encoder
+            for key, encoder in encoders.items()
+            if encoder.contract.representation != "sparse"
         }
         if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
@@ -125,7 +128,10 @@ class Retriever:
         """
         if not queries:
             return []
-        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        vectors = {
+            key: _vectors(encoder.encode_queries(queries))
+            for key, encoder in self._encoders.items()
+        }
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
         else:
@@ -155,7 +161,7 @@ class Retriever:
         )
 
     def _routes(
-        self, queries: Sequence[str], vectors: Mapping[str, np.ndarray], way: Way
+        self, queries: Sequence[str], vectors: Mapping[str, _Vectors], way: Way
     ) -> list[list[Route]]:
         if way == "unified" or self._text is None or self._router is None:
             return [self._given(self.partitions)] * len(queries)
@@ -167,7 +173,7 @@ class Retriever:
 
     def _ask(
         self,
-        vectors: Mapping[str, np.ndarray],
+        vectors: Mapping[str, _Vectors],
         routes: Sequence[Sequence[Route]],
         depth: int,
         where: Filter | None,
@@ -178,7 +184,7 @@ class Retriever:
             name = str(index.partition)
             asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
             if asked:
-                rows = vectors[index.space][asked]
+                rows = [vectors[index.space][i] for i in asked]
                 near = self.snapshot.neighbours(
                     index.partition, index.space, rows, depth, where=where
                 )
@@ -267,6 +273,13 @@ def routed_by(spaces: Sequence[SpaceContract]) -> dict[str, Any]:
     """What a manifest says of routing: the key of the space to route by, the first that can, where several could."""
     able = [space.key for space in spaces if is_routable(space)]
     return {"space": able[0]} if len(able) > 1 else {}
+
+
+def _vectors(encoded: Encoded) -> _Vectors:
+    """Those of each question."""
+    if isinstance(encoded, np.ndarray):
+        return encoded
+    return [found.vectors for found in encoded if isinstance(found, TokenVectors)]
 
 
 def _same_look(found: Candidate, looks: dict[str, str]) -> str:
