@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_line import gristmill
+from tests.integration.test_line import asked, gristmill
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -34,14 +34,14 @@ def test_a_space_is_added_beside_another_asked_and_dropped(tmp_path: Path):
         *(row["partition"] for row in first["published"]),
         "image/image",
     }
-    rows = {row["name"]: row for row in gristmill("spaces", *where)["spaces"]}
+    rows = {row["name"]: row for row in asked("spaces", *where)["spaces"]}
     assert {name: row["published"] for name, row in rows.items()} == {"minilm": True, "conse": True}
     assert {name: row["in_profile"] for name, row in rows.items()} == {
         "minilm": True,
         "conse": False,
     }
     lake = where[:2]
-    hits = gristmill("search", "a red square", "--space", "conse", *lake)["hits"]
+    hits = asked("search", "a red square", "--space", "conse", *lake)["hits"]
     assert [hit["partition"] for hit in hits] == ["image/image"]
 
     # A run whose profile does not name it leaves it where it is, while it is complete.
