@@ -11,8 +11,8 @@ from schemas.manifest import GateCheck, Manifest
 from stages.index.build import segment_digest
 from stages.index.gate import live_counts
 from stages.index.late.asked import LateMeter
-from stages.index.segments import RESCORE
 from stages.index.recall import RecallMeter
+from stages.index.segments import RESCORE
 from stages.index.snapshot import OpenSnapshot, check_file
 from stages.index.truth import read_truth
 
