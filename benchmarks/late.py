@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.paragraphs import document_texts
+from benchmarks.paragraphs import SEED, document_texts
 from schemas.config import Indexing
 from schemas.ids import digest
 from schemas.tables import SEGMENT_ROWS
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from stages.index.late.build import BuiltLate
     from stages.index.tune import Tuned
 
-_A_DOCUMENT: Final = 64  # paragraphs taken of one, as in benchmarks/paragraphs.py
-_QUERIES: Final = 100  # of each kind
 _VECTORS: Final = frozenset({"index.faiss", "tokens.npy", "offsets.npy", "kinds.npy", "full.npy"})
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "int8": {},
@@ -102,14 +101,11 @@ class Corpus:
 
 
 def embed(folder: Path, questions: Sequence[str], limit: int, threads: int) -> Corpus:
-    """Token vectors of the distinct paragraphs of documents drawn by a fixed seed, until there are `limit`."""
-    texts: dict[str, None] = {}
-    for paragraphs in document_texts(folder):
-        texts |= dict.fromkeys(paragraphs[:_A_DOCUMENT])
-        if len(texts) >= limit:
-            break
+    """Token vectors of `limit` of the distinct paragraphs of a folder, drawn by a fixed seed."""
+    texts = list({text: None for paragraphs in document_texts(folder) for text in paragraphs})
+    drawn = random.Random(SEED).sample(texts, min(limit, len(texts)))  # noqa: S311  # a sample
     encoder: Any = make_encoder(contract("minilm-tokens", threads=threads))
-    units: list[TokenVectors] = encoder.encode(list(texts)[:limit])
+    units: list[TokenVectors] = encoder.encode(drawn)
     general, asked = (
         [found.vectors for found in encoder.encode_queries(list(some))]
         for some in (BACKGROUND, questions)
@@ -147,8 +143,8 @@ class Measured:
         )
 
 
-def measure(name: str, corpus: Corpus, folder: Path) -> Measured:
-    """Build one variant in a folder and tune it."""
+def measure(name: str, corpus: Corpus, queries: int, folder: Path) -> Measured:
+    """Build one variant in a folder and tune it with so many queries of each kind."""
     config = Indexing(**VARIANTS[name])
     space = contract("minilm-tokens")
     started = time.perf_counter()
@@ -161,7 +157,7 @@ def measure(name: str, corpus: Corpus, folder: Path) -> Measured:
     sample = corpus.tokens.take(np.arange(min(plan.train_rows, corpus.tokens.units)))
     codebook, trained = train_late(LateTrainRequest(kind), sample).arrays
     key = late_input_digest(kind, rows, codebook, trained)
-    request = LateBuildRequest(kind, rows, _queries(corpus), (0, 1), key)
+    request = LateBuildRequest(kind, rows, _queries(corpus, queries), (0, 1), key)
     answer = build_late(request, [*corpus.tokens, codebook, trained])
     built: BuiltLate = answer.value
     took_s = time.perf_counter() - started
@@ -174,7 +170,8 @@ def measure(name: str, corpus: Corpus, folder: Path) -> Measured:
     learned = Codebook.from_bytes(codebook.tobytes())
     index = LateIndex.of(opened, [places], kind.parameters, learned)
     tuned = tune_late(kind, index, Truth(request.queries, built.nearest), config, 1)
-    whole = LateMeter(Truth(request.queries, built.nearest_whole), index, corpus.dim)
+    depth = tuned.point.search["rescore"]
+    whole = LateMeter(Truth(request.queries, built.nearest_whole), index, depth)
     units = corpus.tokens.units
     sizes = {file.key.rpartition("/")[2]: file.size_bytes / units for file in built.ref.files}
     encodings = sizes["index.faiss"]
@@ -189,11 +186,11 @@ def measure(name: str, corpus: Corpus, folder: Path) -> Measured:
     )
 
 
-def _queries(corpus: Corpus) -> Queries:
-    picked = np.linspace(0, corpus.tokens.units - 1, _QUERIES).astype(int)
+def _queries(corpus: Corpus, count: int) -> Queries:
+    picked = np.linspace(0, corpus.tokens.units - 1, count).astype(int)
     units = [corpus.tokens.unit(i).vectors for i in picked.tolist()]
     ids = [_rows(corpus.tokens.units)["unit_id"][i].as_py() for i in picked.tolist()]
-    asked = corpus.asked[:_QUERIES]
+    asked = corpus.asked[:: max(1, len(corpus.asked) // count)][:count]
     nothing = ("",) * len(asked)
     parts = [span_queries(units, ids), word_queries(units, corpus.general)]
     if asked:
@@ -233,6 +230,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--questions", type=Path)
     parser.add_argument("--limit", type=int, default=8500)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--queries", type=int, default=100, help="of each kind")
     parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
     options = parser.parse_args(arguments)
     if not options.tokens.exists():
@@ -244,7 +242,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{units} units, {vectors / units:.1f} vectors of {corpus.dim} dims each")
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(name, corpus, Path(folder))
+            found = measure(name, corpus, options.queries, Path(folder))
         curve = [(10 * p.search["rescore"], round(p.recall_at_10, 3)) for p in found.tuned.curve]
         print(found.line(), found.tuned.recalls, found.of_all, curve, flush=True)
 

@@ -12,6 +12,7 @@ from stages.index.build import segment_digest
 from stages.index.gate import live_counts
 from stages.index.late.asked import LateMeter
 from stages.index.recall import RecallMeter
+from stages.index.segments import RESCORE
 from stages.index.snapshot import OpenSnapshot, check_file
 from stages.index.truth import read_truth
 
@@ -94,8 +95,7 @@ def _meter(snapshot: OpenSnapshot, entry: IndexManifest, truth: Truth) -> Recall
     place = entry.parsed_partition, entry.space
     if entry.late is None:
         return RecallMeter(truth, snapshot.segments(*place), entry.metric)
-    index = snapshot.late_index(*place)
-    return LateMeter(truth, index, len(index.fde.centre))
+    return LateMeter(truth, snapshot.late_index(*place), entry.search[RESCORE])
 
 
 def _check_digests(entry: IndexManifest) -> None:

@@ -28,7 +28,7 @@ from stages.index.truth import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stages.index.late.search import LateIndex
     from stages.index.late.store import Tokens
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SPAN: Final = 8  # vectors of a query made from a unit: questions of people have 6 to 10 words
 # Candidates for each hit wanted; each step costs a half more.
 DEPTHS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_FIRST_DEPTHS: Final = (8, 12)  # of DEPTHS: 160 and 640 candidates for ten hits
 _TEXTS_AT_ONCE: Final = 64  # queries: their products with a block of units are in memory
 
 
@@ -137,16 +138,15 @@ class LateMeter(RecallMeter):
     Args:
         truth: Of the live units of these segments.
         index: As opened from the files that get published.
-        dim: Of a vector of a query.
+        deepest: The largest value of ``rescore`` that will be asked for.
     """
 
-    def __init__(self, truth: Truth, index: LateIndex, dim: int) -> None:
+    def __init__(self, truth: Truth, index: LateIndex, deepest: int) -> None:
         super().__init__(truth, index.segments, "inner_product")
         self._index = index
-        self._lists = unpacked(self.queries, dim)
+        self._lists = unpacked(self.queries, len(index.fde.centre))
+        self._most = (K + 1) * deepest
         self._deepest: dict[tuple[tuple[str, int], ...], tuple[Neighbours, np.ndarray]] = {}
-        live = sum(segment.live_rows for segment in index.segments)
-        self.depths = depths(live)
 
     def found(self, search: Mapping[str, int]) -> Neighbours:
         """With one more than K, for the unit that a query was made from."""
@@ -158,7 +158,7 @@ class LateMeter(RecallMeter):
     def _ranked(self, search: Mapping[str, int]) -> tuple[Neighbours, np.ndarray]:
         key = tuple(sorted((name, value) for name, value in search.items() if name != RESCORE))
         if key not in self._deepest:
-            near = self._index.candidates(self._lists, (K + 1) * self.depths[-1], search)
+            near = self._index.candidates(self._lists, self._most, search)
             self._deepest[key] = near, self._index.similarities(self._lists, near)
         return self._deepest[key]
 
@@ -167,3 +167,9 @@ def depths(live_rows: int) -> tuple[int, ...]:
     """Values of ``rescore`` that can be told apart over so many units: to the first that takes all of them."""
     enough = next((i for i, depth in enumerate(DEPTHS) if depth * K >= live_rows), len(DEPTHS) - 1)
     return DEPTHS[: enough + 1]
+
+
+def stages_of(choices: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Values of ``rescore`` to tune with, more and more of them: the deepest costs most, and is seldom needed."""
+    ends = [end for end in _FIRST_DEPTHS if end < len(choices)]
+    return (tuple(choices[:end]) for end in (*ends, len(choices)))

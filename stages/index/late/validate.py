@@ -10,7 +10,7 @@ import numpy as np
 
 from stages.index.families.registry import family
 from stages.index.gate import STORED_COSINE, Candidate, check_index, imbalance
-from stages.index.late.asked import LateMeter
+from stages.index.late.asked import LateMeter, depths, stages_of
 from stages.index.late.codecs import Codebook
 from stages.index.late.search import LateIndex, unpacked
 from stages.index.late.store import Tokens
@@ -90,16 +90,33 @@ def tune_late(
     kind: IndexKind, index: LateIndex, truth: Truth, config: Indexing, threads: int
 ) -> Tuned:
     """The search parameters of an opened index, see :func:`stages.index.tune.tune`."""
-    dim = len(index.fde.centre)
+    live = sum(segment.live_rows for segment in index.segments)
+    return next(
+        tuned
+        for choices in stages_of(depths(live))
+        for tuned in [_tuned(kind, index, truth, config, (choices, threads))]
+        if choices == depths(live) or min(tuned.recalls.values(), default=1) >= config.recall_at_10
+    )
+
+
+def _tuned(
+    kind: IndexKind,
+    index: LateIndex,
+    truth: Truth,
+    config: Indexing,
+    how: tuple[tuple[int, ...], int],
+) -> Tuned:
+    """With these values of ``rescore`` to choose from, and so many threads."""
+    choices, threads = how
     rows = sum(len(segment.rows) for segment in index.segments)
-    meter = LateMeter(truth, index, dim)
+    meter = LateMeter(truth, index, choices[-1])
     return tune(
-        SegmentsMeasure(meter.recalls, partial(_search_one, index, dim), meter.queries, threads),
+        SegmentsMeasure(meter.recalls, partial(_search_one, index), meter.queries, threads),
         family(kind.family).knobs(rows, kind.parameters),
         late_cost(kind, index.stores, rows),
         config.recall_at_10,
         config.latency_ms,
-        meter.depths,
+        choices,
     )
 
 
@@ -118,10 +135,8 @@ def late_cost(
     return cost_of
 
 
-def _search_one(
-    index: LateIndex, dim: int, query: np.ndarray, search: Mapping[str, int]
-) -> Neighbours:
-    return index.search(unpacked(query, dim), K, search)
+def _search_one(index: LateIndex, query: np.ndarray, search: Mapping[str, int]) -> Neighbours:
+    return index.search(unpacked(query, len(index.fde.centre)), K, search)
 
 
 def _stored_cosine(store: TokenStore, originals: Tokens) -> float:

@@ -76,7 +76,7 @@ def test_what_is_found_is_near_and_alive(case):
         best = exact(index, query, index.live)
         assert {unit for _, unit in best} >= set(found)
         hits += len(set(found) & {unit for _, unit in best[:10]})
-    assert hits >= 0.75 * 200
+    assert hits >= 0.65 * 200
 
 
 def test_similarities_are_those_of_the_vectors(case):
