@@ -18,6 +18,7 @@ from flows.manifests import (
 from flows.pools import EMBED, INDEX, Pool
 from flows.questions import Questions
 from flows.segment_store import SegmentStore
+from flows.words import WordsBuilder
 from schemas.errors import GateError, LakeError
 from schemas.ids import canonical_json, digest
 from stages.index.build import SEGMENT_FORMAT
@@ -92,6 +93,7 @@ class SnapshotBuilder:
         self._base = {(e.partition, e.space): e for e in before.indexes}
         self._store = SegmentStore(lake.blobs, before.known)
         asked = read_questions(Path(config.queries)) if config.queries else []
+        self._words = WordsBuilder(self._store, Pool(session, INDEX), before.known)
         self._questions = Questions(Pool(session, EMBED), list(dict.fromkeys(asked)))  # each once
         self._shop = Workshop(
             self._store,
@@ -136,6 +138,7 @@ class SnapshotBuilder:
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
             {},
+            self._words.build(indexes, self._spaces) if self._config.lexical else (),
         )
         self._write_manifest(manifest)
         return manifest
@@ -164,7 +167,7 @@ class SnapshotBuilder:
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""
-        config = canonical_json(self._config.model_dump())
+        config = canonical_json(self._config.model_dump(exclude={"lexical"}))
         return digest("index", SEGMENT_FORMAT, config, *self._questions.texts)
 
     def _write_manifest(self, manifest: Manifest) -> None:

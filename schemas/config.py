@@ -113,7 +113,8 @@ class Indexing(_Section):
 
     `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
     together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
-    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. docs/config.md has all.
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `lexical` indexes the
+    words of texts too. docs/config.md has all.
     """
 
     family: str = "auto"
@@ -136,6 +137,7 @@ class Indexing(_Section):
     empty_list_share: float = Field(default=0.9, ge=0, le=1)
     biggest_list_share: float = Field(default=0.9, ge=0, le=1)
     hubness: float = Field(default=20.0, gt=0)
+    lexical: bool = True
 
 
 class Runs(_Section):

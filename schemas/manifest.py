@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import FormatError
+from schemas.files import FileRef as FileRef
+from schemas.files import GateCheck as GateCheck
 from schemas.ids import canonical_json, digest
+from schemas.inverted import InvertedIndex
 from schemas.partition import Partition
 from schemas.space import SpaceContract
 
@@ -17,15 +20,6 @@ if TYPE_CHECKING:
     from schemas.space import Metric
 
 FORMAT_VERSION: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """A file by its key under the lake's root, its size and its SHA-256 (64 hex characters)."""
-
-    key: str
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +52,6 @@ class SegmentRef:
     def live_rows(self) -> int:
         """Rows that can be found."""
         return self.rows - self.deleted_rows
-
-
-@dataclass(frozen=True, slots=True)
-class GateCheck:
-    """One number of the gate: it passes when `value` is at least (or at most) `threshold`."""
-
-    name: str
-    value: float
-    threshold: float
-    at_least: bool
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +168,7 @@ class Manifest:
     sources: FileRef
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    inverted: tuple[InvertedIndex, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -194,7 +178,7 @@ class Manifest:
     def files(self) -> Iterator[FileRef]:
         """Every file it consists of."""
         yield self.sources
-        for index in self.indexes:
+        for index in (*self.indexes, *self.inverted):
             yield from index.files()
 
     def to_json(self) -> str:
@@ -219,15 +203,19 @@ class Manifest:
                 "spaces": tuple(SpaceContract.from_dict(s) for s in raw["spaces"]),
                 "indexes": tuple(_index(i) for i in raw["indexes"]),
                 "sources": FileRef(**raw["sources"]),
+                "inverted": tuple(map(InvertedIndex.from_dict, raw.get("inverted", ()))),
             }
         )
 
     @staticmethod
     def identity(
-        spaces: tuple[SpaceContract, ...], indexes: tuple[IndexManifest, ...], sources: FileRef
+        spaces: tuple[SpaceContract, ...],
+        indexes: tuple[IndexManifest, ...],
+        sources: FileRef,
+        inverted: tuple[InvertedIndex, ...] = (),
     ) -> str:
         """Snapshot id (16 hex characters): equal bytes to serve give equal ids."""
-        served = {
+        served: dict[str, Any] = {
             "format": FORMAT_VERSION,
             "spaces": sorted(s.key for s in spaces),
             "indexes": sorted(
@@ -242,6 +230,8 @@ class Manifest:
             ),
             "sources": sources.sha256,
         }
+        if inverted:
+            served["inverted"] = sorted(index.served() for index in inverted)
         return digest("snapshot", canonical_json(served))[:16]
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from schemas.errors import ConfigError, IntegrityError, VectorError
 from schemas.ids import digest_file
 from schemas.search import Candidate
+from stages.index.inverted import open_lexical
 from stages.index.segments import (
     FULL_FILE,
     INDEX_FILE,
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.filters import Filter
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import FileRef, IndexManifest, Manifest, SegmentRef
     from schemas.partition import Partition
+    from stages.index.bm25 import LexicalIndex
     from stages.index.segments import Neighbours
 
 
@@ -60,6 +63,7 @@ class OpenSnapshot:
         self._indexes = {(str(i.parsed_partition), i.space): i for i in manifest.indexes}
         self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
         self._opening = Lock()
+        self._lexical: dict[str, LexicalIndex] = {}
 
     @classmethod
     def open(
@@ -113,6 +117,24 @@ class OpenSnapshot:
             if key not in self._segments:
                 self._segments[key] = tuple(self._open_segments(entry))
             return self._segments[key]
+
+    def lexical_entry(self, partition: Partition) -> InvertedIndex | None:
+        """The manifest's entry for the words of a partition; None where they are not indexed."""
+        name = str(partition)
+        found = (e for e in self.manifest.inverted if e.partition == name and not e.encoder)
+        return next(found, None)
+
+    def lexical(self, entry: InvertedIndex) -> LexicalIndex:
+        """The opened lexical index of an entry; its rows are those of the segments of the index beside it.
+
+        Raises:
+            IntegrityError: A file is missing or does not open.
+        """
+        segments = self.segments(entry.parsed_partition, entry.space)
+        with self._opening:
+            if entry.partition not in self._lexical:
+                self._lexical[entry.partition] = open_lexical(entry, segments, self._local_path)
+            return self._lexical[entry.partition]
 
     def search(
         self,

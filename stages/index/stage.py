@@ -8,6 +8,8 @@ from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.index.build import BuildRequest, build_segment
 from stages.index.exact import ExactRequest, answer_exact
+from stages.index.lexical import LexicalRequest, build_lexical
+from stages.index.lexical_gate import LexicalCheckRequest, answer_check
 from stages.index.routing import RoutingRequest, routing_parts
 from stages.index.train import TrainRequest, train
 from stages.index.truth import NearestRequest, nearest_of
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class IndexStage:
-    """Everything an index needs computed, in one pool: training, segments, exact answers, validating, prototypes."""
+    """All that an index needs computed, in one pool: training, segments, exact answers, checks, prototypes, words."""
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -38,6 +40,10 @@ class IndexStage:
                 return Answer(nearest_of(request.queries, request.rows, arrays[0], request.metric))
             if isinstance(request, ExactRequest):
                 return answer_exact(request, arrays)
+            if isinstance(request, LexicalRequest):
+                return build_lexical(request)
+            if isinstance(request, LexicalCheckRequest):
+                return answer_check(request)
             if isinstance(request, RoutingRequest):
                 return routing_parts(arrays[0])
             return Answer(validate(request, arrays))
