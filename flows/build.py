@@ -111,6 +111,8 @@ class SnapshotBuilder:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
+        if space.representation != "dense":
+            return None
         return self._builder(partition, space).build()
 
     def foresee(self, partition: Partition, space: SpaceContract) -> Foreseen:

@@ -182,6 +182,33 @@ class TokenVectors(NamedTuple):
     kinds: np.ndarray
 
 
+class Marked(NamedTuple):
+    """How token vectors and sparse vectors travel and lie in the lake: rows of numbers, with a whole number to each.
+
+    Attributes:
+        values: float32 [n, width]: token vectors, or the weights of a sparse vector (width 1).
+        marks: int32 [n]: kinds of tokens, or terms.
+    """
+
+    values: np.ndarray
+    marks: np.ndarray
+
+    @classmethod
+    def of(cls, what: TokenVectors | SparseVector) -> Marked:
+        """The same in this form."""
+        if isinstance(what, SparseVector):
+            return cls(what.weights.reshape(-1, 1), what.terms)
+        return cls(*what)
+
+    def as_tokens(self) -> TokenVectors:
+        """Of a space of token vectors."""
+        return TokenVectors(self.values, self.marks)
+
+    def as_sparse(self) -> SparseVector:
+        """Of a space of sparse vectors."""
+        return SparseVector(self.marks, self.values[:, 0])
+
+
 class TokensEncoder(Protocol):
     """Embeds texts, or stacks of frames where its contract says pixels, to many vectors each (late interaction)."""
 
@@ -206,4 +233,8 @@ class SparseEncoder(Protocol):
         """Embed queries."""
 
 
-Encoder = TextEncoder | PixelEncoder
+DenseEncoder = TextEncoder | PixelEncoder
+Encoder = DenseEncoder | TokensEncoder | SparseEncoder
+if TYPE_CHECKING:
+    Encoded = np.ndarray | list[TokenVectors] | list[SparseVector]  # of many inputs
+    Embedding = np.ndarray | Marked  # of one, as it is stored
