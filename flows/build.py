@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.index_builder import IndexBuilder, Workshop
+from flows.inverted import InvertedBuilder
 from flows.manifests import (
     known_manifests,
     manifest_key,
@@ -18,7 +19,6 @@ from flows.manifests import (
 from flows.pools import EMBED, INDEX, Pool
 from flows.questions import Questions
 from flows.segment_store import SegmentStore
-from flows.words import WordsBuilder
 from schemas.errors import GateError, LakeError
 from schemas.ids import canonical_json, digest
 from stages.index.build import SEGMENT_FORMAT
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Indexing
     from schemas.engine import Session
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import SpaceContract
@@ -90,10 +91,10 @@ class SnapshotBuilder:
         self._blobs: BlobStore = lake.blobs
         self._spaces = spaces
         self._config = config
+        self._before = before
         self._base = {(e.partition, e.space): e for e in before.indexes}
         self._store = SegmentStore(lake.blobs, before.known)
         asked = read_questions(Path(config.queries)) if config.queries else []
-        self._words = WordsBuilder(self._store, Pool(session, INDEX), before.known)
         self._questions = Questions(Pool(session, EMBED), list(dict.fromkeys(asked)))  # each once
         self._shop = Workshop(
             self._store,
@@ -136,14 +137,18 @@ class SnapshotBuilder:
         used = {entry.space for entry in indexes}
         manifest = snapshot_manifest(
             Origin(run_id, datetime.now(UTC).isoformat(timespec="seconds"), self._view.versions()),
-            [space for space in self._spaces if space.key in used],
+            [s for s in self._spaces if s.key in used or s.representation == "sparse"],
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
             {},
-            self._words.build(indexes, self._spaces) if self._config.lexical else (),
+            self._inverted(indexes),
         )
         self._write_manifest(manifest)
         return manifest
+
+    def _inverted(self, indexes: Sequence[IndexManifest]) -> list[InvertedIndex]:
+        builder = InvertedBuilder(self._store, self._shop.pool, self._view, self._before.known)
+        return builder.build(indexes, self._spaces, lexical=self._config.lexical)
 
     @cached_property
     def _view(self) -> LakeView:

@@ -19,6 +19,7 @@ class PostingsRef:
     Attributes:
         segment: Digest of that segment.
         input_digest: Over all the postings depend on; equal input is not read again.
+        rows: How many have anything to find them by; in a sparse space a vector.
         terms: Different ones.
         postings: Pairs of a term and a row.
         files: The postings; of lexical ones also the length of each row. See stages/index/postings.py.
@@ -27,6 +28,7 @@ class PostingsRef:
 
     segment: str
     input_digest: str
+    rows: int
     terms: int
     postings: int
     files: tuple[FileRef, ...]

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from schemas.errors import ConfigError, ContractError
-from stages.embed import conse, minilm
+from stages.embed import conse, minilm, splade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ class SpaceRow:
 SPACES: Final[dict[str, SpaceRow]] = {
     "minilm": SpaceRow(minilm.contract, "stages.embed.minilm:MiniLM"),
     "conse": SpaceRow(conse.contract, "stages.embed.conse:ConSE"),
+    "splade": SpaceRow(splade.contract, "stages.embed.splade:Splade"),
 }
 
 

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stages.index.merging import Candidates, joined, ranked
-from stages.index.segments import Neighbours
+from stages.index.listed import best_rows, live_mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stages.index.postings import OpenPostings, Postings
-    from stages.index.segments import OpenSegment
+    from stages.index.segments import Neighbours, OpenSegment
+
+    Words = Sequence[tuple[str, ...]]  # of a question: for each word the terms it may be
 
 K1: Final = 1.2  # both as in Lucene
 B: Final = 0.75
-Words = "Sequence[tuple[str, ...]]"  # of a question: for each word the terms it may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,6 @@ class LexicalPart:
     postings: OpenPostings
     lengths: np.ndarray
 
-    @property
-    def live(self) -> np.ndarray | None:
-        """Which rows count, bool [rows]; None for all."""
-        return None if self.segment.deleted is None else ~self.segment.deleted
-
 
 class LexicalIndex:
     """The lexical index of one partition.
@@ -61,13 +56,12 @@ class LexicalIndex:
 
     def __init__(self, parts: Sequence[LexicalPart], parameters: Mapping[str, float]) -> None:
         self.parts = parts
-        self._lives = [part.live for part in parts]
-        self._rows = sum(part.segment.live_rows for part in parts)
+        self._segments = [part.segment for part in parts]
+        self._lives = [live_mask(segment) for segment in self._segments]
+        self._rows = sum(segment.live_rows for segment in self._segments)
         k1, b = parameters["k1"], parameters["b"]
-        total = sum(
-            int(_chosen(part.lengths, live).sum())
-            for part, live in zip(parts, self._lives, strict=True)
-        )
+        lived = zip(parts, self._lives, strict=True)
+        total = sum(int((p.lengths if m is None else p.lengths[m]).sum()) for p, m in lived)
         mean = max(1.0, total / max(1, self._rows))
         self._damping = [k1 * (1 - b + b * part.lengths / mean) for part in parts]
 
@@ -84,13 +78,7 @@ class LexicalIndex:
         Returns:
             Arrays [n_queries, k], -1 where fewer rows have any of the words.
         """
-        masks = allowed if allowed is not None else [None] * len(self.parts)
-        mays = [_both(live, mask) for live, mask in zip(self._lives, masks, strict=True)]
-        best = [self._best(self.scores(words), mays, k) for words in queries]
-        if not best:
-            nothing = np.empty((0, k), dtype=np.int64)
-            return Neighbours(nothing.astype(np.float32), nothing, nothing)
-        return Neighbours(*(np.concatenate(columns) for columns in zip(*best, strict=True)))
+        return best_rows(map(self.scores, queries), self._segments, k, allowed)
 
     def scores(self, words: Words) -> list[np.ndarray]:
         """The score of every row of every segment, float64 [rows] each."""
@@ -109,30 +97,6 @@ class LexicalIndex:
         )
         return math.log1p((self._rows - rows + 0.5) / (rows + 0.5))
 
-    def _best(
-        self, scores: Sequence[np.ndarray], mays: Sequence[np.ndarray | None], k: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        found = []
-        for number, (score, may) in enumerate(zip(scores, mays, strict=True)):
-            rows = top_rows(score if may is None else np.where(may, score, 0), k)
-            found.append(
-                Candidates.of_rows(number, score[rows][None].astype(np.float32), rows[None])
-            )
-        chosen = ranked(joined(found), [part.segment for part in self.parts])
-        return tuple(
-            _padded(part[:, :k], k) for part in (chosen.similarity, chosen.segment, chosen.row)
-        )
-
-
-def top_rows(scores: np.ndarray, k: int) -> np.ndarray:
-    """Numbers of the `k` rows with the highest scores above 0, best first, equal ones by number; int64."""
-    near = scores.astype(np.float32)  # what hits are told by: what is equal there is equal
-    rows = np.flatnonzero(near > 0)
-    if len(rows) > k:
-        least = np.partition(near[rows], len(rows) - k)[len(rows) - k]
-        rows = rows[near[rows] >= least]
-    return rows[np.argsort(-near[rows], kind="stable")][:k]
-
 
 def _union(lists: Sequence[Postings]) -> Postings:
     """The rows that have any of several terms, and how often."""
@@ -142,19 +106,3 @@ def _union(lists: Sequence[Postings]) -> Postings:
     rows, place = np.unique(np.concatenate([rows for rows, _ in lists]), return_inverse=True)
     often = np.concatenate([often for _, often in lists]).astype(np.float64)
     return rows, np.bincount(place, weights=often, minlength=len(rows))
-
-
-def _chosen(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    return values if mask is None else values[mask]
-
-
-def _both(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
-
-
-def _padded(values: np.ndarray, k: int) -> np.ndarray:
-    wanted = np.full((1, k), -1, dtype=values.dtype)
-    wanted[:, : values.shape[1]] = values
-    return wanted

@@ -8,7 +8,8 @@ import numpy as np
 
 from schemas.errors import IntegrityError
 from stages.index.bm25 import LexicalIndex, LexicalPart
-from stages.index.postings import OpenPostings, lexical_schema
+from stages.index.postings import OpenPostings, lexical_schema, sparse_schema
+from stages.index.sparse import SparseIndex, SparsePart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +22,10 @@ POSTINGS_SUFFIX: Final = ".arrow"
 LENGTHS_SUFFIX: Final = ".npy"
 
 
-def open_lexical(
+def open_inverted(
     entry: InvertedIndex, segments: Sequence[OpenSegment], local_path: Callable[[str], Path]
-) -> LexicalIndex:
-    """Map the files of a lexical index.
+) -> LexicalIndex | SparseIndex:
+    """Map the files of an inverted index: a SparseIndex where an encoder gave its terms, else a LexicalIndex.
 
     Args:
         entry: Of the manifest.
@@ -36,12 +37,26 @@ def open_lexical(
     """
     if len(segments) != len(entry.segments):
         raise IntegrityError(
-            f"the words of {entry.partition} are of {len(entry.segments)} segments, its index in {entry.space} has"
+            f"the postings of {entry.partition} are of {len(entry.segments)} segments, its index in {entry.space} has"
             f" {len(segments)}"
         )
-    pairs = zip(segments, entry.segments, strict=True)
+    pairs = list(zip(segments, entry.segments, strict=True))
+    if entry.encoder:
+        return SparseIndex([_sparse_part(segment, ref, local_path) for segment, ref in pairs])
     parts = [_lexical_part(segment, ref, local_path) for segment, ref in pairs]
     return LexicalIndex(parts, entry.parameters)
+
+
+def _sparse_part(
+    segment: OpenSegment, ref: PostingsRef, local_path: Callable[[str], Path]
+) -> SparsePart:
+    path = _file(ref, POSTINGS_SUFFIX, local_path)
+    postings = OpenPostings.open(path, sparse_schema())
+    if len(postings.terms) != ref.terms:
+        raise IntegrityError(
+            f"{path} has {len(postings.terms)} terms, the manifest says {ref.terms}"
+        )
+    return SparsePart(segment, postings)
 
 
 def _lexical_part(

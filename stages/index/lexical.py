@@ -42,11 +42,13 @@ class LexicalBuilt:
     """What was made.
 
     Attributes:
+        rows: All there are.
         terms: Different ones.
         postings: Pairs of a term and a row.
         languages: Rows by language, deleted ones included.
     """
 
+    rows: int
     terms: int
     postings: int
     languages: dict[str, int] = field(default_factory=dict)
@@ -85,7 +87,7 @@ def build_lexical(request: LexicalRequest) -> Answer:
     lists = ((found % count).astype(np.int32), often.astype(np.uint16))
     counted = np.bincount(lists[0], weights=often, minlength=len(rows)).astype(np.int32)
     languages = Counter(rows.column("language").to_pylist())
-    built = LexicalBuilt(len(terms), len(found), dict(sorted(languages.items())))
+    built = LexicalBuilt(len(rows), len(terms), len(found), dict(sorted(languages.items())))
     return Answer(built, (postings_bytes(lexical_schema(), terms, starts, lists), _npy(counted)))
 
 

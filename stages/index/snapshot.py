@@ -18,7 +18,7 @@ import pyarrow as pa
 from schemas.errors import ConfigError, IntegrityError, VectorError
 from schemas.ids import digest_file
 from schemas.search import Candidate
-from stages.index.inverted import open_lexical
+from stages.index.inverted import open_inverted
 from stages.index.segments import (
     FULL_FILE,
     INDEX_FILE,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from schemas.partition import Partition
     from stages.index.bm25 import LexicalIndex
     from stages.index.segments import Neighbours
+    from stages.index.sparse import SparseIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class OpenSnapshot:
         self._indexes = {(str(i.parsed_partition), i.space): i for i in manifest.indexes}
         self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
         self._opening = Lock()
-        self._lexical: dict[str, LexicalIndex] = {}
+        self._inverted: dict[tuple[str, str], LexicalIndex | SparseIndex] = {}
 
     @classmethod
     def open(
@@ -118,23 +119,18 @@ class OpenSnapshot:
                 self._segments[key] = tuple(self._open_segments(entry))
             return self._segments[key]
 
-    def lexical_entry(self, partition: Partition) -> InvertedIndex | None:
-        """The manifest's entry for the words of a partition; None where they are not indexed."""
-        name = str(partition)
-        found = (e for e in self.manifest.inverted if e.partition == name and not e.encoder)
-        return next(found, None)
-
-    def lexical(self, entry: InvertedIndex) -> LexicalIndex:
-        """The opened lexical index of an entry; its rows are those of the segments of the index beside it.
+    def inverted(self, entry: InvertedIndex) -> LexicalIndex | SparseIndex:
+        """What an entry of `manifest.inverted` names; its rows are those of the segments of the index beside it.
 
         Raises:
             IntegrityError: A file is missing or does not open.
         """
         segments = self.segments(entry.parsed_partition, entry.space)
+        key = (entry.partition, entry.encoder)
         with self._opening:
-            if entry.partition not in self._lexical:
-                self._lexical[entry.partition] = open_lexical(entry, segments, self._local_path)
-            return self._lexical[entry.partition]
+            if key not in self._inverted:
+                self._inverted[key] = open_inverted(entry, segments, self._local_path)
+            return self._inverted[key]
 
     def search(
         self,

@@ -8,9 +8,10 @@ from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.index.build import BuildRequest, build_segment
 from stages.index.exact import ExactRequest, answer_exact
+from stages.index.inverted_gate import InvertedCheck, answer_check
 from stages.index.lexical import LexicalRequest, build_lexical
-from stages.index.lexical_gate import LexicalCheckRequest, answer_check
 from stages.index.routing import RoutingRequest, routing_parts
+from stages.index.sparse import SparseRequest, build_sparse
 from stages.index.train import TrainRequest, train
 from stages.index.truth import NearestRequest, nearest_of
 from stages.index.validate import validate
@@ -42,7 +43,9 @@ class IndexStage:
                 return answer_exact(request, arrays)
             if isinstance(request, LexicalRequest):
                 return build_lexical(request)
-            if isinstance(request, LexicalCheckRequest):
+            if isinstance(request, SparseRequest):
+                return build_sparse(*arrays)
+            if isinstance(request, InvertedCheck):
                 return answer_check(request)
             if isinstance(request, RoutingRequest):
                 return routing_parts(arrays[0])

@@ -88,7 +88,9 @@ def _terms(token: str, language: str) -> tuple[str, ...]:
     return tuple(_term(word, language) for word in words_in(token, asked=False))
 
 
-_kept_terms = lru_cache(_KEPT_WORDS)(_terms)  # words repeat; a page without spaces is one token and does not
+_kept_terms = lru_cache(_KEPT_WORDS)(
+    _terms
+)  # words repeat; a page without spaces is one token and does not
 
 
 def _term(word: Word, language: str) -> str:

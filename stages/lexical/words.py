@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 LONGEST_WORD: Final = 64  # characters; of longer ones the start counts (bytes as text, DNA, keys)
 _MARKS_END: Final = 0x20000  # no combining marks from here on but variation selectors
@@ -27,6 +27,7 @@ _DENSE: Final = (
 _DENSE_RUNS: Final = re.compile(f"([{_DENSE}]+)")
 # Within identifiers: foo_bar, apt-get, sources.list, 1.2.3, me@example.org.
 _JOINERS: Final = "._/@:+-"
+_BETWEEN_NAMES: Final = re.compile("[/@:]+")  # a path, an address: made of names
 _JOINTS: Final = re.compile(f"[{re.escape(_JOINERS)}#]+")
 
 
@@ -73,11 +74,18 @@ def tokens(text: str) -> list[str]:
 
 def words_in(token: str, *, asked: bool) -> Iterator[Word]:
     """The words of one of them."""
-    parts = [part for part in _JOINTS.split(token) if part]
-    for part in parts:
-        yield from _pieces(part, asked)
-    if token not in parts and len(token) <= LONGEST_WORD:
-        yield Word(token, is_plain=False)
+    names = [name for name in _BETWEEN_NAMES.split(token) if name]
+    for name in names:
+        parts = [part for part in _JOINTS.split(name) if part]
+        for part in parts:
+            yield from _pieces(part, asked)
+        yield from _whole(name, parts)
+    yield from _whole(token, names)
+
+
+def _whole(joined: str, parts: Sequence[str]) -> Iterator[Word]:
+    if joined not in parts and len(joined) <= LONGEST_WORD:
+        yield Word(joined, is_plain=False)
 
 
 def _pieces(part: str, asked: bool) -> Iterator[Word]:

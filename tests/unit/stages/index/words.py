@@ -9,7 +9,7 @@ import numpy as np
 from schemas.inverted import InvertedIndex, PostingsRef
 from schemas.manifest import IndexManifest
 from stages.index.bm25 import K1, B, LexicalIndex
-from stages.index.inverted import open_lexical
+from stages.index.inverted import open_inverted
 from stages.index.lexical import LEXICAL_FORMAT, LexicalRequest, build_lexical
 from stages.index.segments import OpenSegment
 from tests import indexes
@@ -69,9 +69,7 @@ class Asked:
         ]
 
 
-def lexical(
-    folder: Path, texts: Texts, *, parts: int = 1, deleted: Collection[int] = ()
-) -> Asked:
+def lexical(folder: Path, texts: Texts, *, parts: int = 1, deleted: Collection[int] = ()) -> Asked:
     """Build segments of all texts, delete some rows, and open their words."""
     numbers = range(len(texts.texts))
     table, order = indexes.rows_table(
@@ -84,12 +82,15 @@ def lexical(
     built = indexes.build(folder, KIND, table, vectors, shards=shards, deleted=gone, count=1)
     segments = [OpenSegment.open(part.paths, "flat", {}) for part in built.parts]
     entry = entry_of(folder, built.parts)
-    index = open_lexical(entry, segments, lambda key: folder / key)
+    index = open_inverted(entry, segments, lambda key: folder / key)
     return Asked(texts, segments, index)
 
 
 def entry_of(
-    folder: Path, parts: Sequence[indexes.SegmentToCheck], partition: str = "text/paragraph", space: str = "toy"
+    folder: Path,
+    parts: Sequence[indexes.SegmentToCheck],
+    partition: str = "text/paragraph",
+    space: str = "toy",
 ) -> InvertedIndex:
     """Write the postings of segments."""
     refs = []
@@ -101,13 +102,13 @@ def entry_of(
         )
         made = answer.value
         refs.append(
-            PostingsRef(part.ref.digest, "", made.terms, made.postings, files, made.languages)
+            PostingsRef(
+                part.ref.digest, "", made.rows, made.terms, made.postings, files, made.languages
+            )
         )
     rows = sum(part.ref.live_rows for part in parts)
     parameters = {"k1": K1, "b": B}
-    return InvertedIndex(
-        partition, space, "", parameters, rows, tuple(refs), (), LEXICAL_FORMAT
-    )
+    return InvertedIndex(partition, space, "", parameters, rows, tuple(refs), (), LEXICAL_FORMAT)
 
 
 def beside(folder: Path, index: IndexManifest) -> InvertedIndex:

@@ -16,13 +16,17 @@ def texts(text, **how):
     [
         ("The mill wheel, turning.", ["the", "mill", "wheel", "turning"]),
         ("apt-get 1.2.3", ["apt", "get", "apt-get", "1", "2", "3", "1.2.3"]),
-        ("/etc/apt/sources.list", ["etc", "apt", "sources", "list", "etc/apt/sources.list"]),
+        (
+            "/etc/apt/sources.list",
+            ["etc", "apt", "sources", "list", "sources.list", "etc/apt/sources.list"],
+        ),
         ("snake_case C++ C#", ["snake", "case", "snake_case", "c", "c++", "c", "c#"]),
+        ("me@a.org", ["me", "a", "org", "a.org", "me@a.org"]),
         ("CVE-2024-1234", ["cve", "2024", "1234", "cve-2024-1234"]),
         ("l'homme don't", ["l", "homme", "don", "t"]),
         ("mill... -- wheel", ["mill", "wheel"]),
         ("हिन्दी में", ["हिन्दी", "में"]),  # vowels are marks
-        ("Straße ＦＵＬＬ ﬁne", ["strasse", "full", "fine"]),
+        ("Straße \uff26\uff35\uff2c\uff2c \ufb01ne", ["strasse", "full", "fine"]),
         ("co\u00adoperate zero\u200bwidth", ["cooperate", "zerowidth"]),
         ("", []),
         ("...", []),
