@@ -178,8 +178,10 @@ class Manifest:
     def files(self) -> Iterator[FileRef]:
         """Every file it consists of."""
         yield self.sources
-        for index in (*self.indexes, *self.inverted):
+        for index in self.indexes:
             yield from index.files()
+        for inverted in self.inverted:
+            yield from inverted.files()
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""

@@ -52,7 +52,8 @@ def _findable(segment: OpenSegment, mask: np.ndarray | None) -> np.ndarray | Non
     live = live_mask(segment)
     if live is None or mask is None:
         return mask if live is None else live
-    return live & mask
+    both: np.ndarray = live & mask
+    return both
 
 
 def _best(
