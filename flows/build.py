@@ -134,14 +134,15 @@ class SnapshotBuilder:
         """Write the snapshot's sources and manifest. The pointer is moved elsewhere."""
         if not indexes:
             raise GateError("there is nothing to publish: not one partition has a vector")
-        used = {entry.space for entry in indexes}
+        inverted = self._inverted(indexes)
+        used = {entry.space for entry in indexes} | {entry.encoder for entry in inverted}
         manifest = snapshot_manifest(
             Origin(run_id, datetime.now(UTC).isoformat(timespec="seconds"), self._view.versions()),
-            [s for s in self._spaces if s.key in used or s.representation == "sparse"],
+            [space for space in self._spaces if space.key in used],
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
             {},
-            self._inverted(indexes),
+            inverted,
         )
         self._write_manifest(manifest)
         return manifest

@@ -38,7 +38,7 @@ from schemas.errors import ConfigError, GristmillError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from schemas.search import Way
+    from schemas.search import Mode, Way
 
 app = typer.Typer(
     name="gristmill",
@@ -103,6 +103,9 @@ def search(
     way: Annotated[str, typer.Option(help="routed, or unified: all partitions in one ranking.")] = (
         "routed"
     ),
+    mode: Annotated[
+        str, typer.Option(help="What counts: hybrid (all there is), dense, lexical or sparse.")
+    ] = "hybrid",
     where: Where = None,
     acl: Acl = None,
     snapshot: Annotated[
@@ -116,9 +119,17 @@ def search(
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
+    if mode not in ("hybrid", "dense", "lexical", "sparse"):
+        raise ConfigError(f"--mode {mode}: choose hybrid, dense, lexical or sparse")
     retriever = open_retriever(lake, snapshot)
     result = retriever.search(
-        query, k=k, route=route, way=cast("Way", way), where=where or (), acl=acl or None
+        query,
+        k=k,
+        route=route,
+        way=cast("Way", way),
+        mode=cast("Mode", mode),
+        where=where or (),
+        acl=acl or None,
     )
     give(as_json, result.as_dict(), lambda: show_hits(query, result))
 

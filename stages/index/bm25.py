@@ -84,11 +84,20 @@ class LexicalIndex:
         """The score of every row of every segment, float64 [rows] each."""
         totals = [np.zeros(len(part.lengths)) for part in self.parts]
         for terms, times in sorted(Counter(words).items()):
-            lists = [_union([part.postings.find(term) for term in terms]) for part in self.parts]
+            lists = self._lists(terms)
             weight = times * self._rarity(lists)
             for total, damping, (rows, often) in zip(totals, self._damping, lists, strict=True):
                 total[rows] += weight * often / (often + damping[rows])
         return totals
+
+    def most(self, words: Words) -> float:
+        """What no row's score can reach: that of one that has every word without end."""
+        return sum(
+            times * self._rarity(self._lists(terms)) for terms, times in Counter(words).items()
+        )
+
+    def _lists(self, terms: tuple[str, ...]) -> list[Postings]:
+        return [_union([part.postings.find(term) for term in terms]) for part in self.parts]
 
     def _rarity(self, lists: Sequence[Postings]) -> float:
         rows = sum(
