@@ -69,6 +69,11 @@ class InvertedIndex:
         """Languages of the texts, in order of their codes."""
         return tuple(sorted({code for part in self.segments for code in part.languages} - {""}))
 
+    @property
+    def terms(self) -> int:
+        """Different ones of each segment, summed."""
+        return sum(part.terms for part in self.segments)
+
     def files(self) -> Iterator[FileRef]:
         """Every file it consists of."""
         for segment in self.segments:
