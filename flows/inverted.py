@@ -145,7 +145,11 @@ class InvertedBuilder:
         found = self._view.vectors_of(beside.space.key, hashes)
         there = [name if name in found else "" for name in hashes]
         built_from = digest(SPARSE_FORMAT, beside.space.key, *there)
-        return built_from, SparseRequest(), _arrays([found.get(name) for name in hashes])
+        return (
+            built_from,
+            SparseRequest(len(there) - there.count("")),
+            _arrays([found.get(name) for name in hashes]),
+        )
 
     def _find(self, input_digest: str) -> PostingsRef | None:
         raw = self._store.noted(input_digest)

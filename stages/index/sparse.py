@@ -26,7 +26,12 @@ class SparseRequest:
     """Make the postings of one segment. Beside it travel the vectors of its rows, one row after the other.
 
     The arrays are how many terms each row has, int64 [rows]; their terms, int32; their weights, float32.
+
+    Attributes:
+        rows: How many of the rows have a vector; it may be one without a term.
     """
+
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class SparseBuilt:
     postings: int
 
 
-def build_sparse(counts: np.ndarray, terms: np.ndarray, weights: np.ndarray) -> Answer:
+def build_sparse(
+    request: SparseRequest, counts: np.ndarray, terms: np.ndarray, weights: np.ndarray
+) -> Answer:
     """From vectors by row to lists by term.
 
     Returns:
@@ -51,7 +58,7 @@ def build_sparse(counts: np.ndarray, terms: np.ndarray, weights: np.ndarray) -> 
     data = postings_bytes(
         sparse_schema(), different.tolist(), bounds, (rows[order], weights[order])
     )
-    return Answer(SparseBuilt(int((counts > 0).sum()), len(different), len(terms)), (data,))
+    return Answer(SparseBuilt(request.rows, len(different), len(terms)), (data,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class IndexStage:
             if isinstance(request, LexicalRequest):
                 return build_lexical(request)
             if isinstance(request, SparseRequest):
-                return build_sparse(*arrays)
+                return build_sparse(request, *arrays)
             if isinstance(request, InvertedCheck):
                 return answer_check(request)
             if isinstance(request, RoutingRequest):
