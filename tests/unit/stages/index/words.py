@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from schemas.inverted import InvertedIndex, PostingsRef
-from schemas.manifest import IndexManifest
 from stages.index.bm25 import K1, B, LexicalIndex
 from stages.index.inverted import open_inverted
 from stages.index.lexical import LEXICAL_FORMAT, LexicalRequest, build_lexical
@@ -32,8 +31,15 @@ class Texts:
 class Asked:
     """A lexical index that answers with ids."""
 
-    def __init__(self, texts: Texts, segments: Sequence[OpenSegment], index: LexicalIndex) -> None:
+    def __init__(
+        self,
+        texts: Texts,
+        segments: Sequence[OpenSegment],
+        index: LexicalIndex,
+        entry: InvertedIndex,
+    ) -> None:
         self.texts = texts
+        self.entry = entry
         self.segments = segments
         self.index = index
         self.number = {texts.unit_id(i): i for i in range(len(texts.texts))}
@@ -83,7 +89,7 @@ def lexical(folder: Path, texts: Texts, *, parts: int = 1, deleted: Collection[i
     segments = [OpenSegment.open(part.paths, "flat", {}) for part in built.parts]
     entry = entry_of(folder, built.parts)
     index = open_inverted(entry, segments, lambda key: folder / key)
-    return Asked(texts, segments, index)
+    return Asked(texts, segments, index, entry)
 
 
 def entry_of(
@@ -109,12 +115,3 @@ def entry_of(
     rows = sum(part.ref.live_rows for part in parts)
     parameters = {"k1": K1, "b": B}
     return InvertedIndex(partition, space, "", parameters, rows, tuple(refs), (), LEXICAL_FORMAT)
-
-
-def beside(folder: Path, index: IndexManifest) -> InvertedIndex:
-    """The words of an index that was written to a folder."""
-    parts = [
-        indexes.SegmentToCheck(ref, indexes.paths_of(folder, ref), is_new=False)
-        for ref in index.segments
-    ]
-    return entry_of(folder, parts, index.partition, index.space)
