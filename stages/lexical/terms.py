@@ -1,7 +1,7 @@
 """Words to terms: inflections and accents taken off, by language. Equal for texts and questions.
 
 Stemming is by Snowball (Porter 2001, https://snowballstem.org), through PyStemmer. Every word is indexed; stop words
-are weak by their frequency.
+are left out of questions, where they are not all there is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import unicodedata
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from stages.lexical.stop_words import without_stop_words
 from stages.lexical.words import LONGEST_WORD, Word, tokens, words, words_in
 
 if TYPE_CHECKING:
@@ -72,11 +73,14 @@ def document_terms(text: str, language: str) -> list[str]:
 
 
 def query_terms(text: str, languages: Collection[str]) -> list[tuple[str, ...]]:
-    """What a question asks for, word by word: the terms that any of these languages makes of it, sorted."""
+    """What a question asks for, word by word: the terms that any of these languages makes of it, sorted.
+
+    All languages of an index, since a question is too short to tell its own by.
+    """
     among = sorted({"", *languages})
     return [
         tuple(sorted({_term(word, language) for language in among}))
-        for word in words(text, asked=True)
+        for word in without_stop_words(list(words(text, asked=True)))
     ]
 
 

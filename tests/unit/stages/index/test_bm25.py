@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -68,7 +69,6 @@ def test_scores_are_those_of_the_formula_over_live_rows(tmp_path: Path, texts, w
 
 
 def test_scores_are_those_of_bm25s(tmp_path):
-    bm25s = pytest.importorskip("bm25s")
     theirs = bm25s.BM25(method="lucene", k1=K1, b=B)
     terms = [document_terms(text, "en") for text in TEXTS]
     theirs.index(terms, show_progress=False)

@@ -46,6 +46,22 @@ def test_without_a_language_a_word_is_compared_as_it_is():
     assert query_terms("wheels", ["en"]) == [("wheel", "wheels")]
 
 
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("What was the war about?", ["war"]),
+        ("How do I find the Julian Day?", ["find", "julian", "day"]),
+        ("Un guépard.", ["guepard"]),
+        ("Wie war das Wetter?", ["wetter"]),
+        ("to be or not to be", ["to", "be", "or", "not", "to", "be"]),
+        ("walnut", ["walnut"]),
+        ("", []),
+    ],
+)
+def test_stop_words_are_not_asked_for_unless_they_are_all_there_is(question, asked):
+    assert query_terms(question, []) == [(word,) for word in asked]
+
+
 @given(st.text(), st.sampled_from(["", "ar", "de", "en", "fr", "ja", "ru", "th", "tr"]))
 def test_a_text_finds_itself_in_any_language(text, language):
     terms = document_terms(text, language)
