@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.index_builder import IndexBuilder, Workshop
+from flows.inverted import InvertedBuilder
 from flows.late_builder import LateBuilder
 from flows.manifests import (
     known_manifests,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Indexing
     from schemas.engine import Session
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import Probe, SpaceContract
@@ -91,6 +93,7 @@ class SnapshotBuilder:
         self._blobs: BlobStore = lake.blobs
         self._spaces = spaces
         self._config = config
+        self._before = before
         self._base = {(e.partition, e.space): e for e in before.indexes}
         self._probed = before.published.probes if before.published else {}
         self._store = SegmentStore(lake.blobs, before.known)
@@ -138,13 +141,15 @@ class SnapshotBuilder:
         """Write the snapshot's sources and manifest. The pointer is moved elsewhere."""
         if not indexes:
             raise GateError("there is nothing to publish: not one partition has a vector")
-        used = {entry.space for entry in indexes}
+        inverted = self._inverted(indexes)
+        used = {entry.space for entry in indexes} | {entry.encoder for entry in inverted}
         manifest = snapshot_manifest(
             Origin(run_id, datetime.now(UTC).isoformat(timespec="seconds"), self._view.versions()),
             [space for space in self._spaces if space.key in used],
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
-            routed_by([space for space in self._spaces if space.key in used]),
+            router=routed_by([space for space in self._spaces if space.key in used]),
+            inverted=inverted,
         )
         manifest = replace(manifest, probes=self._probes(manifest.spaces))
         self._write_manifest(manifest)
@@ -157,6 +162,10 @@ class SnapshotBuilder:
             for space in spaces
         }
         return {key: found for key, found in made.items() if found}
+
+    def _inverted(self, indexes: Sequence[IndexManifest]) -> list[InvertedIndex]:
+        builder = InvertedBuilder(self._store, self._shop.pool, self._view, self._before.known)
+        return builder.build(indexes, self._spaces, lexical=self._config.lexical)
 
     @cached_property
     def _view(self) -> LakeView:
@@ -182,7 +191,7 @@ class SnapshotBuilder:
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""
-        config = canonical_json(self._config.model_dump())
+        config = canonical_json(self._config.model_dump(exclude={"lexical"}))
         return digest("index", SEGMENT_FORMAT, config, *self._questions.texts)
 
     def _write_manifest(self, manifest: Manifest) -> None:

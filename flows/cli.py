@@ -38,7 +38,7 @@ from schemas.errors import ConfigError, GristmillError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from schemas.search import Way
+    from schemas.search import Mode, Way
 
 _RERANK_DEPTH: Final = 5  # hits that a cross-encoder reads for each one wanted
 
@@ -107,8 +107,11 @@ def search(
     ),
     space: Annotated[
         list[str] | None,
-        typer.Option(help="Ask in this space only, by name or key; repeat it for more."),
+        typer.Option(help="Ask vectors of this space only, by name or key; repeat it for more."),
     ] = None,
+    mode: Annotated[
+        str, typer.Option(help="What counts: hybrid (all there is), dense, lexical or sparse.")
+    ] = "hybrid",
     where: Where = None,
     acl: Acl = None,
     snapshot: Annotated[
@@ -126,10 +129,17 @@ def search(
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
+    if mode not in ("hybrid", "dense", "lexical", "sparse"):
+        raise ConfigError(f"--mode {mode}: choose hybrid, dense, lexical or sparse")
     retriever = open_retriever(lake, snapshot, spaces=space or ())
-    depth = k * _RERANK_DEPTH if rerank else k
     result = retriever.search(
-        query, k=depth, route=route, way=cast("Way", way), where=where or (), acl=acl or None
+        query,
+        k=k * _RERANK_DEPTH if rerank else k,
+        route=route,
+        way=cast("Way", way),
+        mode=cast("Mode", mode),
+        where=where or (),
+        acl=acl or None,
     )
     if rerank:
         result = reranked_by(rerank, query, result, k)

@@ -61,6 +61,27 @@ class IndexDiff:
 
 
 @dataclass(frozen=True, slots=True)
+class InvertedDiff:
+    """What became of one inverted index.
+
+    Attributes:
+        partition: ``text/paragraph``.
+        encoder: Key of its sparse space; empty for words.
+        rows: That can be found.
+        terms: Summed over its segments.
+        files_reused, files_new, files_dropped: Postings of segments, by what is in them.
+    """
+
+    partition: str
+    encoder: str
+    rows: Change
+    terms: Change
+    files_reused: int
+    files_new: int
+    files_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpacesDiff:
     """Keys of the spaces that one has alone; by name, what differs in the contract of one that both have."""
 
@@ -87,6 +108,7 @@ class SnapshotDiff:
     indexes: list[IndexDiff]
     spaces: SpacesDiff
     sources: SourcesDiff
+    inverted: list[InvertedDiff] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -118,7 +140,21 @@ def diff_snapshots(lake_url: str, old: str, new: str) -> SnapshotDiff:
         ],
         _diff_spaces(before, after),
         _diff_sources(blobs, before.sources, after.sources),
+        _diff_inverted(before, after),
     )
+
+
+def _diff_inverted(old: Manifest, new: Manifest) -> list[InvertedDiff]:
+    befores, afters = ({(e.partition, e.encoder): e for e in m.inverted} for m in (old, new))
+    found = []
+    for place in sorted({*befores, *afters}):
+        was, now = befores.get(place), afters.get(place)
+        had, has = ({file.sha256 for file in e.files()} if e else set() for e in (was, now))
+        rows = (was.rows if was else None, now.rows if now else None)
+        terms = (was.terms if was else None, now.terms if now else None)
+        counts = (len(had & has), len(has - had), len(had - has))
+        found.append(InvertedDiff(*place, rows, terms, *counts))
+    return found
 
 
 def _diff_index(

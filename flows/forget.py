@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flows.forget_terms import terms_left, terms_of
 from flows.maintain import unneeded, unneeded_contents, unneeded_payloads
 from flows.manifests import all_manifests, manifest_key
 from flows.report import escaped
@@ -204,6 +205,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
         snapshot_id: The current snapshot; None where nothing is left to publish.
     """
     needles = _needles(lake.view(), target)
+    terms = terms_of(lake.view(), target.source_ids)
     proof = Proof(list(target.source_ids), list(target.uris), list(target.elsewhere), snapshot_id)
     doomed = [m for m in snapshots_with(lake.blobs, target) if m.snapshot_id != snapshot_id]
     proof.dropped_snapshots = [manifest.snapshot_id for manifest in doomed]
@@ -228,6 +230,8 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
     for key in lake.blobs.list(_BEGUN):
         lake.blobs.delete(key)
     _search(lake.blobs, needles, proof)
+    proof.needles["term"] = len(terms)
+    proof.found += terms_left(lake.blobs, terms)
     proof.found += [f"{key}: pixels of nothing that is live" for key in unneeded_payloads(lake)]
     proof.found += [f"{key}: content of nothing that is live" for key in unneeded_contents(lake)]
     return proof

@@ -184,7 +184,11 @@ def _trusted(blobs: BlobStore, key: str) -> AnyManifest:
         said = manifest.snapshot_id
         if isinstance(manifest, Manifest):
             said = Manifest.identity(
-                manifest.spaces, manifest.indexes, manifest.sources, manifest.router
+                manifest.spaces,
+                manifest.indexes,
+                manifest.sources,
+                router=manifest.router,
+                inverted=manifest.inverted,
             )
         for ref in () if is_newer(manifest) else manifest.files():
             check_key(ref.key)

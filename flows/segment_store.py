@@ -48,7 +48,7 @@ class SegmentStore:
 
     def is_whole(self, segment: SegmentRef) -> bool:
         """Whether its files are there, by their sizes; `gristmill verify` reads the bytes."""
-        return all(self._is_there(ref) for ref in segment.files)
+        return all(self.is_there(ref) for ref in segment.files)
 
     def keep(self, segment: SegmentRef, arrays: Sequence[np.ndarray]) -> SegmentRef:
         """Write a segment's files, and then the note that it is there.
@@ -64,19 +64,19 @@ class SegmentStore:
             self.put(there or ref, data.tobytes())
             files.append(there or ref)
         kept = replace(segment, files=tuple(files))
-        self._note(segment.input_digest, asdict(kept))
+        self.note(segment.input_digest, asdict(kept))
         return kept
 
     def find_training(self, trained_from: str) -> Training | None:
         """What was trained from this sample (a digest) before."""
-        raw = self._noted(trained_from)
+        raw = self.noted(trained_from)
         found = training_of(raw) if raw else None
-        return found if found is not None and self._is_there(found.file) else None
+        return found if found is not None and self.is_there(found.file) else None
 
     def keep_training(self, trained_from: str, training: Training, data: bytes) -> None:
         """Write a trained index, and then the note that it is there."""
         self.put(training.file, data)
-        self._note(trained_from, asdict(training))
+        self.note(trained_from, asdict(training))
 
     def put_file(self, data: bytes, suffix: str) -> FileRef:
         """Write a small file of a snapshot."""
@@ -86,7 +86,7 @@ class SegmentStore:
 
     def put(self, ref: FileRef, data: bytes) -> None:
         """Write a file that is named after its content, unless it is there and whole."""
-        if not self._is_there(ref):
+        if not self.is_there(ref):
             self._blobs.put(ref.key, data)
 
     def get(self, ref: FileRef) -> bytes:
@@ -104,7 +104,8 @@ class SegmentStore:
         deleted = segment.deleted
         return SegmentPaths.of(local, self._blobs.local_path(deleted.key) if deleted else None)
 
-    def _is_there(self, ref: FileRef) -> bool:
+    def is_there(self, ref: FileRef) -> bool:
+        """Whether a file is there, by its size."""
         return self._blobs.size_bytes(ref.key) == ref.size_bytes
 
     def _stats_there(self, ref: FileRef, segment: SegmentRef) -> FileRef | None:
@@ -118,17 +119,19 @@ class SegmentStore:
         return FileRef(ref.key, len(data), hashlib.sha256(data).hexdigest())
 
     def _noted_segment(self, input_digest: str) -> SegmentRef | None:
-        raw = self._noted(input_digest)
+        raw = self.noted(input_digest)
         return segment_of(raw) if raw else None
 
-    def _noted(self, name: str) -> dict[str, object] | None:
+    def noted(self, name: str) -> dict[str, object] | None:
+        """What a build that may have been killed noted under a name."""
         try:
             found: dict[str, object] = json.loads(self._blobs.get(f"{BUILDING}/{name}.json"))
         except (GristmillError, ValueError):  # none, or half a one: it is built again
             return None
         return found
 
-    def _note(self, name: str, value: dict[str, object]) -> None:
+    def note(self, name: str, value: dict[str, object]) -> None:
+        """Note what was finished, after its files are there."""
         self._blobs.put(f"{BUILDING}/{name}.json", json.dumps(value, sort_keys=True).encode())
 
 

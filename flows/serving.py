@@ -60,6 +60,8 @@ def _held(snapshot: OpenSnapshot) -> OpenSnapshot:
     """With every file opened that searching needs."""
     for partition, space in snapshot.indexes:
         snapshot.segments(partition, space)
+    for entry in snapshot.manifest.inverted:
+        snapshot.inverted(entry)
     _ = snapshot.places
     return snapshot
 

@@ -22,7 +22,8 @@ def show_diff(found: SnapshotDiff) -> None:
         terminal().print(f"{found.old} is the same snapshot", highlight=False)
         return
     terminal().print(_indexes(found))
-    for line in (*_settings(found), *_spaces(found), *_sources(found.sources)):
+    lines = (*_settings(found), *_inverted(found), *_spaces(found), *_sources(found.sources))
+    for line in lines:
         terminal().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -73,6 +74,16 @@ def _settings(found: SnapshotDiff) -> Iterator[str]:
         ]
         if changes:
             yield f"{index.partition} in {index.space}: {'; '.join(changes)}"
+
+
+def _inverted(found: SnapshotDiff) -> Iterator[str]:
+    for index in found.inverted:
+        if index.files_new or index.files_dropped:
+            what = f"sparse postings in {index.encoder}" if index.encoder else "words"
+            numbers = f"rows {_change(index.rows, str)}, terms {_change(index.terms, str)}"
+            counts = (index.files_reused, index.files_new, index.files_dropped)
+            files = "{} files reused, {} new, {} dropped".format(*counts)
+            yield f"{what} of {index.partition}: {numbers}; {files}"
 
 
 def _spaces(found: SnapshotDiff) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
@@ -123,6 +124,7 @@ def drop_space(
     """Hide a space from every snapshot to come; maintenance takes its rows.
 
     If the published snapshot has it, one without it is published first: the same files, but for those of this space.
+    Words and sparse postings that stand beside its indices go too, until the next run builds them beside others.
 
     Args:
         lake_url: The lake.
@@ -159,8 +161,12 @@ def _contracts(lake: Lake, config: Config) -> dict[str, SpaceContract]:
 
 
 def _index_bytes(published: Manifest | None, key: str) -> int:
-    entries = [e for e in published.indexes if e.space == key] if published else []
-    return sum({ref.key: ref.size_bytes for e in entries for ref in e.files()}.values())
+    if published is None:
+        return 0
+    entries = [e for e in published.indexes if e.space == key]
+    postings = [e for e in published.inverted if e.encoder == key]
+    files = chain.from_iterable([*(e.files() for e in entries), *(e.files() for e in postings)])
+    return sum({ref.key: ref.size_bytes for ref in files}.values())
 
 
 def _find(name: str, keys: set[str]) -> str:
@@ -200,6 +206,7 @@ def _without(published: Manifest | None, key: str, run_id: str) -> Manifest | No
         return None
     spaces = tuple(space for space in published.spaces if space.key != key)
     indexes = tuple(entry for entry in published.indexes if entry.space != key)
+    inverted = tuple(e for e in published.inverted if key not in (e.space, e.encoder))
     if not any(map(is_routable, spaces)):
         raise ConfigError(
             f"the published snapshot would have no text space without {key}: publish another one first, with"
@@ -210,11 +217,14 @@ def _without(published: Manifest | None, key: str, run_id: str) -> Manifest | No
     router = routed_by(left)
     return replace(
         published,
-        snapshot_id=Manifest.identity(spaces, indexes, published.sources, router),
+        snapshot_id=Manifest.identity(
+            spaces, indexes, published.sources, router=router, inverted=inverted
+        ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run_id=run_id,
         spaces=spaces,
         indexes=indexes,
         router=router,
+        inverted=inverted,
         probes={at: probe for at, probe in published.probes.items() if at != key},
     )

@@ -125,9 +125,9 @@ class Indexing(_Section):
 
     `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
     together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
-    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `late_codec`,
-    `late_pool` and `late_prefix` say what is kept of units with many vectors, `late_bits` and `late_repetitions` how
-    their candidates are found. docs/config.md has all.
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `lexical` indexes the
+    words of texts too. `late_codec`, `late_pool` and `late_prefix` say what is kept of units with many vectors,
+    `late_bits` and `late_repetitions` how their candidates are found. docs/config.md has all.
     """
 
     family: str = "auto"
@@ -155,6 +155,7 @@ class Indexing(_Section):
     late_prefix: int = Field(default=0, ge=0)
     late_bits: int = Field(default=0, ge=0, le=8)
     late_repetitions: int = Field(default=1, ge=1, le=40)
+    lexical: bool = True
 
 
 class Runs(_Section):

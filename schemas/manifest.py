@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import FormatError
+from schemas.files import FileRef as FileRef
+from schemas.files import GateCheck as GateCheck
 from schemas.ids import canonical_json, digest
+from schemas.inverted import InvertedIndex
 from schemas.partition import Partition
 from schemas.space import SpaceContract
 
@@ -17,15 +20,6 @@ if TYPE_CHECKING:
     from schemas.space import Metric, Probe
 
 FORMAT_VERSION: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """A file by its key under the lake's root, its size and its SHA-256 (64 hex characters)."""
-
-    key: str
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +53,6 @@ class SegmentRef:
     def live_rows(self) -> int:
         """Rows that can be found."""
         return self.rows - self.deleted_rows
-
-
-@dataclass(frozen=True, slots=True)
-class GateCheck:
-    """One number of the gate: it passes when `value` is at least (or at most) `threshold`."""
-
-    name: str
-    value: float
-    threshold: float
-    at_least: bool
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +196,7 @@ class Manifest:
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     probes: dict[str, Probe] = field(default_factory=dict)
+    inverted: tuple[InvertedIndex, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -224,6 +208,8 @@ class Manifest:
         yield self.sources
         for index in self.indexes:
             yield from index.files()
+        for inverted in self.inverted:
+            yield from inverted.files()
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""
@@ -247,6 +233,7 @@ class Manifest:
                 "spaces": tuple(SpaceContract.from_dict(s) for s in raw["spaces"]),
                 "indexes": tuple(_index(i) for i in raw["indexes"]),
                 "sources": FileRef(**raw["sources"]),
+                "inverted": tuple(map(InvertedIndex.from_dict, raw.get("inverted", ()))),
             }
         )
 
@@ -255,7 +242,9 @@ class Manifest:
         spaces: tuple[SpaceContract, ...],
         indexes: tuple[IndexManifest, ...],
         sources: FileRef,
+        *,
         router: dict[str, Any] | None = None,
+        inverted: tuple[InvertedIndex, ...] = (),
     ) -> str:
         """Snapshot id (16 hex characters): equal bytes to serve, routed alike, give equal ids."""
         served: dict[str, Any] = {
@@ -276,6 +265,8 @@ class Manifest:
         }
         if router:
             served["router"] = router
+        if inverted:
+            served["inverted"] = sorted(index.served() for index in inverted)
         return digest("snapshot", canonical_json(served))[:16]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Way = Literal["routed", "unified", "oracle"]
+Mode = Literal["dense", "lexical", "sparse", "hybrid"]  # vectors, words, sparse vectors, all
 
 
 @dataclass(frozen=True, slots=True)

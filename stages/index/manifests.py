@@ -13,6 +13,7 @@ from schemas.tables import SNAPSHOT_SOURCES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import FileRef, Training
     from schemas.space import SpaceContract
     from stages.index.build import IndexKind
@@ -74,12 +75,16 @@ def snapshot_manifest(
     indexes: Sequence[IndexManifest],
     sources: FileRef,
     router: dict[str, Any],
+    inverted: Sequence[InvertedIndex] = (),
 ) -> Manifest:
     """The manifest, in a fixed order, under the id that its contents give it."""
     ordered_spaces = tuple(sorted(spaces, key=lambda space: space.key))
     ordered = tuple(sorted(indexes, key=lambda index: (index.partition, index.space)))
+    terms = tuple(sorted(inverted, key=lambda index: (index.partition, index.encoder)))
     return Manifest(
-        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources, router),
+        snapshot_id=Manifest.identity(
+            ordered_spaces, ordered, sources, router=router, inverted=terms
+        ),
         created_at=origin.created_at,
         run_id=origin.run_id,
         table_versions=dict(origin.table_versions),
@@ -87,6 +92,7 @@ def snapshot_manifest(
         indexes=ordered,
         sources=sources,
         router=router,
+        inverted=terms,
     )
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from schemas.errors import ConfigError, IntegrityError, VectorError
 from schemas.ids import digest_file
 from schemas.search import Candidate
+from stages.index.inverted import open_inverted
 from stages.index.late.codecs import Codebook
 from stages.index.late.search import LateIndex, checked_lists
 from stages.index.segments import (
@@ -31,9 +32,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.filters import Filter
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import FileRef, IndexManifest, Manifest, SegmentRef
     from schemas.partition import Partition
+    from stages.index.bm25 import LexicalIndex
     from stages.index.segments import Neighbours
+    from stages.index.sparse import SparseIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class OpenSnapshot:
         self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
         self._late: dict[tuple[str, str], LateIndex] = {}
         self._opening = Lock()
+        self._inverted: dict[tuple[str, str], LexicalIndex | SparseIndex] = {}
 
     @classmethod
     def open(
@@ -113,6 +118,19 @@ class OpenSnapshot:
             if key not in self._segments:
                 self._segments[key] = tuple(self._open_segments(entry))
             return self._segments[key]
+
+    def inverted(self, entry: InvertedIndex) -> LexicalIndex | SparseIndex:
+        """What an entry of `manifest.inverted` names; its rows are those of the segments of the index beside it.
+
+        Raises:
+            IntegrityError: A file is missing or does not open.
+        """
+        segments = self.segments(entry.parsed_partition, entry.space)
+        key = (entry.partition, entry.encoder)
+        with self._opening:
+            if key not in self._inverted:
+                self._inverted[key] = open_inverted(entry, segments, self._local_path)
+            return self._inverted[key]
 
     def search(
         self,

@@ -8,9 +8,12 @@ from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.index.build import BuildRequest, build_segment
 from stages.index.exact import ExactRequest, answer_exact
+from stages.index.inverted_gate import InvertedCheck, answer_check
 from stages.index.late.build import LateBuildRequest, LateTrainRequest, build_late, train_late
 from stages.index.late.validate import LateValidateRequest, validate_late
+from stages.index.lexical import LexicalRequest, build_lexical
 from stages.index.routing import RoutingRequest, routing_parts
+from stages.index.sparse import SparseRequest, build_sparse
 from stages.index.train import TrainRequest, train
 from stages.index.truth import NearestRequest, nearest_of
 from stages.index.validate import validate
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class IndexStage:
-    """Everything an index needs computed, in one pool: training, segments, exact answers, validating, prototypes."""
+    """All that an index needs computed, in one pool: training, segments, exact answers, checks, prototypes, words."""
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -42,6 +45,12 @@ class IndexStage:
                 return Answer(nearest_of(request.queries, request.rows, arrays[0], request.metric))
             if isinstance(request, ExactRequest):
                 return answer_exact(request, arrays)
+            if isinstance(request, LexicalRequest):
+                return build_lexical(request)
+            if isinstance(request, SparseRequest):
+                return build_sparse(request, *arrays)
+            if isinstance(request, InvertedCheck):
+                return answer_check(request)
             if isinstance(request, RoutingRequest):
                 return routing_parts(arrays[0])
             return _late(request, arrays) or Answer(validate(request, arrays))

@@ -10,6 +10,7 @@ from schemas.errors import IntegrityError
 from schemas.manifest import GateCheck, Manifest
 from stages.index.build import segment_digest
 from stages.index.gate import live_counts
+from stages.index.inverted_gate import check_inverted
 from stages.index.late.asked import LateMeter
 from stages.index.recall import RecallMeter
 from stages.index.segments import RESCORE
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import IndexManifest
     from schemas.partition import Partition
     from stages.index.truth import Truth
@@ -55,7 +57,11 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
         IntegrityError: An id, a checksum, a digest or a count does not hold; names the file or the index.
     """
     identity = Manifest.identity(
-        manifest.spaces, manifest.indexes, manifest.sources, manifest.router
+        manifest.spaces,
+        manifest.indexes,
+        manifest.sources,
+        router=manifest.router,
+        inverted=manifest.inverted,
     )
     if identity != manifest.snapshot_id:
         raise IntegrityError(
@@ -69,7 +75,21 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
 def measure(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verified, ...]:
     """The same without the checksums of the files, for one who has taken them already."""
     snapshot = OpenSnapshot.open(manifest, local_path)
+    for entry in manifest.inverted:
+        _verify_inverted(snapshot, entry)
     return tuple(_verify_index(snapshot, *place, local_path) for place in snapshot.indexes)
+
+
+def _verify_inverted(snapshot: OpenSnapshot, entry: InvertedIndex) -> None:
+    beside = snapshot.entry(entry.parsed_partition, entry.space)
+    what = f"postings of {entry.partition}{f' in {entry.encoder}' if entry.encoder else ''}"
+    digests = [segment.digest for segment in beside.segments]
+    if [ref.segment for ref in entry.segments] != digests:
+        raise IntegrityError(f"the {what} are of other segments than its index in {entry.space}")
+    checks = check_inverted(snapshot.inverted(entry), entry, broken_files=0)
+    failed = [f"{check.name} is {check.value:g}" for check in checks if not check.passed]
+    if failed:
+        raise IntegrityError(f"the {what} do not hold: {', '.join(failed)}")
 
 
 def _verify_index(

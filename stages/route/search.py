@@ -14,16 +14,18 @@ from schemas.search import Hit, Route, SearchResult
 from schemas.space import TokenVectors
 from stages.near import is_near
 from stages.route.calibrate import space_scales
+from stages.route.fusion import WEIGHT, Terms, sparse_encoders
 from stages.route.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from schemas.partition import Partition
-    from schemas.search import Candidate, Way
+    from schemas.search import Candidate, Mode, Way
     from schemas.space import Encoded, Encoder, SpaceContract, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
+    from stages.route.fusion import Shares
 
 Collapse = Literal["document", "page"]
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Retriever:
         }
         if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
+        self._terms = Terms(snapshot, sparse_encoders(encoders))
         asked = self._encoders.keys()
         self._indexes = [_Index(p, space) for p, space in snapshot.indexes if space in asked]
         self._scales = space_scales(snapshot.manifest.indexes)
@@ -70,18 +73,27 @@ class Retriever:
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
             prototypes.setdefault(str(index.partition), []).append((index.space, rows))
-        self.partitions: tuple[str, ...] = tuple(sorted(prototypes))
+        self.partitions: tuple[str, ...] = tuple(sorted({*prototypes, *self._terms.partitions}))
         """Partitions that can be asked."""
         self._text = self._routing_encoder()
         self._router = None if self._text is None else Router(prototypes, self._scales, self._text)
 
-    def search(
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """What can count for a question, vectors first; more than vectors only where the snapshot has more."""
+        entries = self.snapshot.manifest.inverted
+        more: list[Mode] = ["lexical"] if any(not entry.encoder for entry in entries) else []
+        more += ["sparse"] if any(entry.encoder for entry in entries) else []
+        return ("dense", *more, "hybrid") if more else ("dense",)
+
+    def search(  # noqa: PLR0913 - what one may ask for
         self,
         query: str,
         k: int = 10,
         *,
         route: str | None = None,
         way: Way = "routed",
+        mode: Mode = "hybrid",
         where: Sequence[str] = (),
         acl: Sequence[str] | None = None,
     ) -> SearchResult:
@@ -92,6 +104,8 @@ class Retriever:
             k: Hits wanted.
             route: Ask this partition only; pages of one document are then hits of their own.
             way: ``routed``; or ``unified``: all partitions in one ranking by raw cosine, the baseline.
+            mode: What counts: ``hybrid``, all there is; ``dense``, vectors alone; ``lexical``, words alone;
+                ``sparse``, sparse spaces alone. In a unified ranking cosines alone count.
             where: Conditions that every hit meets, such as ``attributes.year >= 2020``; see docs/filters.md.
             acl: Labels of the one who asks: hits are public or share one. None looks at no labels.
 
@@ -101,15 +115,19 @@ class Retriever:
         given = None if route is None else [[route]]
         collapse: Collapse = "page" if route and route.startswith("page/") else "document"
         chosen = Filter.parse(where, acl)
-        return self.search_all([query], k, given=given, way=way, collapse=collapse, where=chosen)[0]
+        every = self.search_all(
+            [query], k, given=given, way=way, mode=mode, collapse=collapse, where=chosen
+        )
+        return every[0]
 
-    def search_all(
+    def search_all(  # noqa: PLR0913 - what one may ask for
         self,
         queries: Sequence[str],
         k: int = 10,
         *,
         given: Sequence[Collection[str]] | None = None,
         way: Way = "routed",
+        mode: Mode = "hybrid",
         collapse: Collapse = "document",
         where: Filter | None = None,
     ) -> list[SearchResult]:
@@ -120,6 +138,7 @@ class Retriever:
             k: Hits wanted for each.
             given: For each question the partitions to ask, all alike; None to have it routed.
             way: As in `search`.
+            mode: As in `search`.
             collapse: What is one answer: a document (or recording), or a page of one.
             where: What every hit must be like, and who asks.
 
@@ -136,10 +155,14 @@ class Retriever:
             routes = [self._given(partitions) for partitions in given]
         else:
             routes = self._routes(queries, vectors, way)
-        found = self._ask(vectors, routes, k * _DEPTH, where)
+        depth = k * _DEPTH
+        mode = "dense" if way == "unified" else mode
+        asks_vectors = mode in ("dense", "hybrid")
+        found = self._ask(vectors, routes, depth, where) if asks_vectors else {}
+        said = self._terms.ask(queries, _asked(routes), depth, mode, where)
         results = []
         for i, chosen in enumerate(routes):
-            ranking = self._ranking(found, i, chosen, way)
+            ranking = self._ranking((found, said), i, chosen, way)
             hits = tuple(self._hits(ranking, k, collapse))
             results.append(SearchResult(self.snapshot.manifest.snapshot_id, tuple(chosen), hits))
         return results
@@ -180,9 +203,9 @@ class Retriever:
     ) -> dict[_Index, tuple[dict[int, int], Neighbours]]:
         """Ask each index the questions routed to it; by index, position of each question and what was found."""
         found = {}
+        by_partition = _asked(routes)
         for index in self._indexes:
-            name = str(index.partition)
-            asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
+            asked = by_partition.get(str(index.partition))
             if asked:
                 rows = [vectors[index.space][i] for i in asked]
                 near = self.snapshot.neighbours(
@@ -193,15 +216,17 @@ class Retriever:
 
     def _ranking(
         self,
-        found: Mapping[_Index, tuple[dict[int, int], Neighbours]],
+        answers: tuple[Mapping[_Index, tuple[dict[int, int], Neighbours]], Sequence[Shares]],
         query: int,
         routes: Sequence[Route],
         way: Way,
     ) -> Iterator[tuple[float, float, _Index, tuple[int, int]]]:
         """(value, similarity, index, (segment, row)) of one question's candidates, best first."""
+        found, said = answers
         best = max((route.weight for route in routes), default=1.0)
         bonus = {r.partition: _ROUTE_WEIGHT * math.log(r.weight / best) for r in routes}
-        entries = []
+        entries: dict[tuple[_Index, tuple[int, int]], tuple[float, float]] = {}
+        floors: dict[_Index, float] = {}
         for index, (positions, near) in found.items():
             if query not in positions:
                 continue
@@ -210,13 +235,19 @@ class Retriever:
             if way != "unified":
                 value = self._scales[index.space].standing(value) + bonus[str(index.partition)]
             columns = (value, near.similarity[i], near.segment[i], near.row[i])
-            entries += [
-                (v, similarity, index, (segment, row))
-                for v, similarity, segment, row in zip(*(c.tolist() for c in columns), strict=True)
-                if row >= 0
-            ]
+            for v, similarity, segment, row in zip(*(c.tolist() for c in columns), strict=True):
+                if row >= 0:
+                    entries[index, (segment, row)] = (v, similarity)
+                    floors[index] = v  # what was not found is no nearer than the last
+        for shares in said:
+            index = _Index(shares.entry.parsed_partition, shares.entry.space)
+            floor = floors.get(index, bonus.get(shares.entry.partition, 0.0))
+            for share, at in shares.of(query):
+                before, similarity = entries.get((index, at), (floor, share))
+                entries[index, at] = (before + WEIGHT * share, similarity)
         # The sort is stable: equal values stay in the manifest's order, and by unit_id within an index.
-        return iter(sorted(entries, key=lambda entry: -entry[0]))
+        rows = [(v, similarity, index, at) for (index, at), (v, similarity) in entries.items()]
+        return iter(sorted(rows, key=lambda row: -row[0]))
 
     def _hits(
         self,
@@ -249,6 +280,15 @@ class Retriever:
             )
             if len(seen) == k:
                 return
+
+
+def _asked(routes: Sequence[Sequence[Route]]) -> dict[str, list[int]]:
+    """By partition, the questions that are routed to it."""
+    asked: dict[str, list[int]] = {}
+    for i, chosen in enumerate(routes):
+        for route in chosen:
+            asked.setdefault(route.partition, []).append(i)
+    return asked
 
 
 def is_routable(space: SpaceContract) -> bool:
