@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots
+from flows import (
+    cli_care,
+    cli_exact,
+    cli_index,
+    cli_inspect,
+    cli_near,
+    cli_snapshots,
+    cli_upgrade,
+)
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -163,6 +171,7 @@ cli_snapshots.register(app)
 cli_care.register(app)
 cli_inspect.register(app)
 cli_near.register(app)
+cli_upgrade.register(app)
 
 
 def main() -> None:

@@ -67,12 +67,12 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
         LakeError: There is no lake.
     """
     lake = wiring.open_lake(lake_url)
-    spaces = {space.key: space for space in wiring.contracts(config)}
     workers = wiring.workers(config)
     before = Before.of(lake.blobs)
     builder = SnapshotBuilder(
-        lake, _no_session, list(spaces.values()), config.indexing, workers, before
+        lake, _no_session, wiring.contracts(config), config.indexing, workers, before
     )
+    spaces = {space.key: space for space in builder.spaces}
     planned = []
     for label, rows in sorted(builder.vectors.items()):
         name, _, key = label.partition(" @ ")

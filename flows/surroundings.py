@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
+from flows.manifests import published_manifest
 from flows.memory import TreeWatch
 from flows.prefect_settings import prefect_home, prefect_settings
 from flows.progress import ProgressWatcher
@@ -41,6 +42,7 @@ class Surroundings:
         self.watcher = watcher
         self.run_id = run_id
         self.spaces: tuple[SpaceContract, ...] = wiring.contracts(config)
+        self.published = published_manifest(lake.blobs)
         self.fingerprint = wiring.fingerprint(config)
         self.balance = Balance()
         self._starter = ThreadPoolExecutor(1, "engine-start")
@@ -68,7 +70,10 @@ class Surroundings:
 
     def _open(self) -> Session:
         executor = wiring.make_executor(self.config)
-        return executor.open(wiring.stage_specs(self.config, self.lake.url)).__enter__()
+        # A space that is being replaced is asked questions though it is in the profile no more.
+        before = self.published.spaces if self.published else ()
+        specs = wiring.stage_specs(self.config, self.lake.url, before)
+        return executor.open(specs).__enter__()
 
 
 def new_run_id() -> str:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.engine import Batching, Resources, StageSpec
+from schemas.errors import ConfigError, ContractError
 from schemas.ids import canonical_json, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from infra.lake import Lake
     from schemas.blobs import BlobStore
     from schemas.config import Config
@@ -55,6 +58,17 @@ def contracts(config: Config) -> tuple[SpaceContract, ...]:
     return tuple(contract(name, threads=_ENCODER_THREADS) for name in config.profile.spaces)
 
 
+def is_installed(space: SpaceContract) -> bool:
+    """Whether the encoder of a space is registered here, just as its contract says; loads no model."""
+    from stages.embed.registry import make_encoder
+
+    try:
+        make_encoder(space)
+    except (ConfigError, ContractError):
+        return False
+    return True
+
+
 def fingerprint(config: Config) -> str:
     """Of everything between a file's bytes and its units (limits only decide what is rejected)."""
     read_as = {
@@ -77,8 +91,13 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
-    """The five pools of a run over a lake; by default over one in which no payloads are."""
+def stage_specs(
+    config: Config, lake_url: str = "memory://", also: Sequence[SpaceContract] = ()
+) -> list[StageSpec]:
+    """The five pools of a run over a lake; by default over one in which no payloads are.
+
+    Encoders load when they are asked; `also` are further spaces that may be.
+    """
     from flows.embedding import CALL_COST, EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
@@ -93,7 +112,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     from stages.recognise.stage import RecogniseStage
     from stages.unpack import UnpackStage
 
-    spaces = contracts(config)
+    spaces = tuple({space.key: space for space in (*contracts(config), *also)}.values())
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
@@ -156,7 +175,7 @@ def open_retriever(url: str, snapshot: str = "current") -> Retriever:
     from stages.route.search import Retriever
 
     def retriever(opened: OpenSnapshot) -> Retriever:
-        encoders = {space.key: make_encoder(space) for space in opened.manifest.spaces}
+        encoders = {space.key: make_encoder(space) for space in opened.manifest.query_spaces}
         return Retriever(opened, encoders)
 
     return with_snapshot(url, retriever, snapshot)

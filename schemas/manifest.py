@@ -10,6 +10,7 @@ from schemas.errors import FormatError
 from schemas.ids import canonical_json, digest
 from schemas.partition import Partition
 from schemas.space import SpaceContract
+from schemas.space_map import MappedPartition, SpaceMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +175,10 @@ class IndexManifest:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made."""
+    """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made.
+
+    Where `maps` has one into a space, queries for all indices of that space are embedded in the map's source.
+    """
 
     snapshot_id: str
     created_at: str
@@ -185,6 +189,7 @@ class Manifest:
     sources: FileRef
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    maps: tuple[SpaceMap, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -196,6 +201,14 @@ class Manifest:
         yield self.sources
         for index in self.indexes:
             yield from index.files()
+        for space_map in self.maps:
+            yield space_map.file
+
+    @property
+    def query_spaces(self) -> tuple[SpaceContract, ...]:
+        """Spaces that a question must be embedded in to be asked of every index."""
+        mapped = {space_map.target for space_map in self.maps}
+        return tuple(space for space in self.spaces if space.key not in mapped)
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""
@@ -219,15 +232,19 @@ class Manifest:
                 "spaces": tuple(SpaceContract.from_dict(s) for s in raw["spaces"]),
                 "indexes": tuple(_index(i) for i in raw["indexes"]),
                 "sources": FileRef(**raw["sources"]),
+                "maps": tuple(_map(m) for m in raw.get("maps", ())),
             }
         )
 
     @staticmethod
     def identity(
-        spaces: tuple[SpaceContract, ...], indexes: tuple[IndexManifest, ...], sources: FileRef
+        spaces: tuple[SpaceContract, ...],
+        indexes: tuple[IndexManifest, ...],
+        sources: FileRef,
+        maps: tuple[SpaceMap, ...] = (),
     ) -> str:
         """Snapshot id (16 hex characters): equal bytes to serve give equal ids."""
-        served = {
+        served: dict[str, Any] = {
             "format": FORMAT_VERSION,
             "spaces": sorted(s.key for s in spaces),
             "indexes": sorted(
@@ -242,6 +259,12 @@ class Manifest:
             ),
             "sources": sources.sha256,
         }
+        if maps:
+            served["maps"] = sorted(
+                [m.source, m.target, m.file.sha256]
+                + [[p.partition, sorted(p.calibration.items())] for p in m.partitions]
+                for m in maps
+            )
         return digest("snapshot", canonical_json(served))[:16]
 
 
@@ -296,6 +319,11 @@ def segment_of(raw: dict[str, Any]) -> SegmentRef:
 def training_of(raw: dict[str, Any]) -> Training:
     """A shared quantiser from the plain values of its JSON."""
     return Training(**{**raw, "file": FileRef(**raw["file"])})
+
+
+def _map(raw: dict[str, Any]) -> SpaceMap:
+    partitions = tuple(MappedPartition(**p) for p in raw["partitions"])
+    return SpaceMap(**{**raw, "file": FileRef(**raw["file"]), "partitions": partitions})
 
 
 def _file(raw: dict[str, Any] | None) -> FileRef | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from schemas.manifest import FileRef, Training
     from schemas.space import SpaceContract
+    from schemas.space_map import SpaceMap
     from stages.index.build import IndexKind
     from stages.index.validate import Validation
 
@@ -74,12 +75,14 @@ def snapshot_manifest(
     indexes: Sequence[IndexManifest],
     sources: FileRef,
     router: dict[str, Any],
+    maps: Sequence[SpaceMap] = (),
 ) -> Manifest:
     """The manifest, in a fixed order, under the id that its contents give it."""
     ordered_spaces = tuple(sorted(spaces, key=lambda space: space.key))
     ordered = tuple(sorted(indexes, key=lambda index: (index.partition, index.space)))
+    ordered_maps = tuple(sorted(maps, key=lambda space_map: space_map.target))
     return Manifest(
-        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources),
+        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources, ordered_maps),
         created_at=origin.created_at,
         run_id=origin.run_id,
         table_versions=dict(origin.table_versions),
@@ -87,6 +90,7 @@ def snapshot_manifest(
         indexes=ordered,
         sources=sources,
         router=router,
+        maps=ordered_maps,
     )
 
 

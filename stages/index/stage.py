@@ -12,13 +12,14 @@ from stages.index.routing import RoutingRequest, routing_parts
 from stages.index.train import TrainRequest, train
 from stages.index.truth import NearestRequest, nearest_of
 from stages.index.validate import validate
+from stages.upgrade.request import MapRequest, answer_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class IndexStage:
-    """Everything an index needs computed, in one pool: training, segments, exact answers, validating, prototypes."""
+    """Everything an index needs computed, in one pool: training, segments, exact answers, validating, prototypes, maps."""
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -40,6 +41,8 @@ class IndexStage:
                 return answer_exact(request, arrays)
             if isinstance(request, RoutingRequest):
                 return routing_parts(arrays[0])
+            if isinstance(request, MapRequest):
+                return answer_map(request, arrays)
             return Answer(validate(request, arrays))
         except GristmillError as error:
             return Failure.of(error)

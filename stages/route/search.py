@@ -12,7 +12,7 @@ from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
 from stages.near import is_near
-from stages.route.calibrate import space_scales
+from stages.route.calibrate import as_asked, space_scales
 from stages.route.router import Router
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Retriever:
 
     Args:
         snapshot: Opened.
-        encoders: By key of the space; a text encoder must be among them.
+        encoders: By key of the space, for each of the manifest's `query_spaces`; a text encoder must be among them.
 
     Raises:
         ConfigError: No text encoder.
@@ -58,7 +58,7 @@ class Retriever:
             raise ConfigError("a snapshot without a text space cannot be asked in words")
         self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
         self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
-        self._scales = space_scales(snapshot.manifest.indexes)
+        self._scales = space_scales(as_asked(snapshot.manifest))
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
@@ -123,7 +123,7 @@ class Retriever:
         """
         if not queries:
             return []
-        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        vectors = self._embedded(queries)
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
         elif way == "unified":
@@ -137,6 +137,14 @@ class Retriever:
             hits = tuple(self._hits(ranking, k, collapse))
             results.append(SearchResult(self.snapshot.manifest.snapshot_id, tuple(chosen), hits))
         return results
+
+    def _embedded(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
+        """By space; those of a space that is being replaced are mapped from the one that replaces it."""
+        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        for space_map in self.snapshot.manifest.maps:
+            mapped = self.snapshot.map_into(space_map.target).apply(vectors[space_map.source])
+            vectors[space_map.target] = mapped
+        return vectors
 
     def _given(self, partitions: Collection[str]) -> list[Route]:
         for name in partitions:

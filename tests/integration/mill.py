@@ -20,7 +20,6 @@ from schemas.balance import Balance
 from schemas.config import Config, Engine
 from schemas.engine import Session
 from schemas.manifest import Manifest
-from schemas.partition import ALL_PARTITIONS
 from schemas.space import SpaceContract
 
 EACH_ALONE = Config(engine=Engine(commit_rows=1))  # every source is a batch of its own
@@ -103,7 +102,7 @@ class Mill:
                 2,
                 Before.of(blobs, expunge=expunge),
             )
-            built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
+            built = [builder.build_index(*place) for place in builder.places()]
             manifest = builder.finish(run_id, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
         return manifest
