@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from flows.changes import Foreseen
     from infra.lake import Lake
-    from infra.lake.read import LakeView
     from schemas.blobs import BlobStore
     from schemas.config import Indexing
     from schemas.engine import Session

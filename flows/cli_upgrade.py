@@ -23,7 +23,9 @@ def upgrade(
     ] = None,
     recall: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Recall@10 below which nothing is published.  [default: 0.6]"),
+        typer.Option(
+            min=0, max=1, help="Recall@10 below which nothing is published.  [default: 0.6]"
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Embed the sample, fit and measure; publish nothing.")

@@ -1,4 +1,4 @@
-"""A sample of live units with their vectors in an old and in a new space; what the new one lacks is embedded and committed."""
+"""A sample of live units with their vectors in two spaces; what the new one lacks is embedded and committed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _TEXTS: Final = 1_000  # of one request to measure them
 _POLL_S: Final = 0.2
-_HELD_OUT: Final = 5  # every fifth input, by its hash: one input is on one side, in whatever partitions it stands
+_HELD_OUT: Final = (
+    5  # every fifth input, by its hash: one input is on one side, in whatever partitions it stands
+)
 _COLUMNS: Final = ["unit_id", "text", "context"]
 
 

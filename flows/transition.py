@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class Transition:
     """Which partition is to be indexed in which space.
 
-    Without a map in the published snapshot, every partition in every space of the profile. Where the profile has the new
-    space of a map, each partition is in the new one if it is complete there, else in the old one, until all are complete: then
-    the map is over, and the profile alone decides again. While the profile lacks the new space, the map stays and nothing moves.
+    Without a map in the published snapshot, every partition in every space of the profile. Where the profile has the
+    new space of a map, each partition is in the new one if it is complete there, else in the old one, until all are
+    complete: then the map is over, and the profile alone decides again. While the profile lacks the new space, the map
+    stays and nothing moves.
 
     Args:
         profile: What everything is embedded in.
@@ -87,7 +88,9 @@ class Transition:
         """Partitions that are complete in each new space of the profile."""
         sources = {m.source for m in self._maps if m.source in self._profile}
         return {
-            key: frozenset(p for p in ALL_PARTITIONS if is_complete(self._view, p, self._known[key]))
+            key: frozenset(
+                p for p in ALL_PARTITIONS if is_complete(self._view, p, self._known[key])
+            )
             for key in sources
         }
 

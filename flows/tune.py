@@ -182,9 +182,7 @@ def publish_tuned(lake_url: str, manifest: Manifest, result: TunedSnapshot) -> T
     )
     chosen = replace(
         manifest,
-        snapshot_id=Manifest.identity(
-            manifest.spaces, entries, manifest.sources, manifest.maps
-        ),
+        snapshot_id=Manifest.identity(manifest.spaces, entries, manifest.sources, manifest.maps),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run_id=new_run_id(),
         indexes=entries,

@@ -1,5 +1,7 @@
-"""Going over to another text encoder at once: a sample is embedded in the new space, a map into the old one is fitted,
-measured and published, and queries of the new encoder search the old indices until there are new ones.
+"""Going over to another text encoder at once.
+
+A sample is embedded in the new space, a map into the old one is fitted, measured and published, and queries of the new
+encoder search the old indices until there are new ones.
 """
 
 from __future__ import annotations
@@ -250,9 +252,7 @@ class Upgrade:
         )
         blobs.put(space_map.file.key, data)
         blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
-        pointer.publish(
-            blobs, manifest.snapshot_id, run_id=self._around.run_id, reason="upgrade"
-        )
+        pointer.publish(blobs, manifest.snapshot_id, run_id=self._around.run_id, reason="upgrade")
         return manifest.snapshot_id
 
 
@@ -284,8 +284,8 @@ def check_pair(old: SpaceContract, new: SpaceContract) -> None:
     for space in (old, new):
         if space.input != "text" or space.representation != "dense":
             raise ConfigError(
-                f"{space.key} embeds {space.input} as {space.representation}: a map is fitted from texts with one vector"
-                " each. Add the new space to the profile and run instead"
+                f"{space.key} embeds {space.input} as {space.representation}: a map is fitted from texts with one"
+                " vector each. Add the new space to the profile and run instead"
             )
 
 

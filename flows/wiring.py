@@ -94,10 +94,7 @@ def make_executor(config: Config) -> Executor:
 def stage_specs(
     config: Config, lake_url: str = "memory://", also: Sequence[SpaceContract] = ()
 ) -> list[StageSpec]:
-    """The five pools of a run over a lake; by default over one in which no payloads are.
-
-    Encoders load when they are asked; `also` are further spaces that may be.
-    """
+    """The five pools of a run over a lake (by default one in which no payloads are); `also` are further spaces."""
     from flows.embedding import CALL_COST, EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
@@ -112,7 +109,7 @@ def stage_specs(
     from stages.recognise.stage import RecogniseStage
     from stages.unpack import UnpackStage
 
-    spaces = tuple({space.key: space for space in (*contracts(config), *also)}.values())
+    spaces = tuple(dict.fromkeys((*contracts(config), *also)))
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation

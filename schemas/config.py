@@ -141,8 +141,8 @@ class Indexing(_Section):
 class Upgrade(_Section):
     """Going over to another encoder by a map (docs/upgrade.md).
 
-    `sample` is the number of units that are embedded to fit it, `recall_at_10` what queries made of other units must find
-    among the old vectors, in every partition, of what is nearest in the new space.
+    `sample` is the number of units that are embedded to fit it, `recall_at_10` what queries made of other units must
+    find among the old vectors, in every partition, of what is nearest in the new space.
     """
 
     sample: int = Field(default=5000, gt=0)

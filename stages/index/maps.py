@@ -70,7 +70,7 @@ class AffineMap:
         """
         try:
             return cls.from_bytes(path.read_bytes(), normalised=normalised)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise IntegrityError(f"cannot read the map {path}: {error}") from error
 
     @classmethod
@@ -78,7 +78,7 @@ class AffineMap:
         """The same of its bytes.
 
         Raises:
-            ValueError: They are no such array.
+            ValueError, EOFError: They are no such array.
         """
         stored = np.load(io.BytesIO(data), allow_pickle=False)
         if stored.ndim != 2 or stored.dtype != np.float32 or len(stored) < 2:

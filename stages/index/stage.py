@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class IndexStage:
-    """Everything an index needs computed, in one pool: training, segments, exact answers, validating, prototypes, maps."""
+    """What an index needs computed, in one pool: training, segments, exact answers, validating, prototypes, maps."""
 
     def setup(self) -> None:
         """Nothing to load."""

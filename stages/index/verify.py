@@ -51,9 +51,7 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
     Raises:
         IntegrityError: An id, a checksum, a digest or a count does not hold; names the file or the index.
     """
-    identity = Manifest.identity(
-        manifest.spaces, manifest.indexes, manifest.sources, manifest.maps
-    )
+    identity = Manifest.identity(manifest.spaces, manifest.indexes, manifest.sources, manifest.maps)
     if identity != manifest.snapshot_id:
         raise IntegrityError(
             f"the manifest says it is {manifest.snapshot_id}, but what it names is snapshot {identity}"

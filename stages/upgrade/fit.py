@@ -1,20 +1,24 @@
 """Fitting a map between two spaces from vectors of the same inputs in both.
 
-A rotation first: the orthogonal Procrustes solution (Schoenemann 1966, doi 10.1007/BF02289451), of the centred vectors; between
-different dims a rectangular matrix with orthonormal rows or columns. Then what it leaves over by ridge regression. The strength of the
-ridge goes from none to infinite, where the rotation stays alone, and is chosen on pairs that neither was fitted to.
+A rotation first: the orthogonal Procrustes solution (Schoenemann 1966, doi 10.1007/BF02289451) of the centred vectors;
+between different dims a rectangular matrix with orthonormal rows or columns. Then what it leaves over by ridge
+regression. The strength of the ridge goes up to infinite, where the rotation stays alone, and is chosen on pairs that
+neither was fitted to.
 The setting, and other maps for it: Drift-Adapter, arXiv 2509.23471.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from schemas.errors import ConfigError, VectorError
 from stages.index.maps import AffineMap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SEED: Final = 1234
 _CHOOSING_SHARE: Final = 0.2
@@ -30,7 +34,7 @@ class Fitted:
     Attributes:
         map: From the first space to the second.
         ridge: Strength of the ridge, see `RIDGES`; infinite for a rotation alone.
-        cosine: Mean cosine of mapped vectors to what they stand for, on pairs that were left out while `ridge` was chosen.
+        cosine: Mean cosine of mapped vectors to the others, on pairs that were left out while `ridge` was chosen.
         pairs: Pairs it was fitted to in the end: all of them.
     """
 
@@ -50,13 +54,20 @@ def least_pairs(dim: int, other_dim: int) -> int:
     return int(np.ceil(min(dim, other_dim) / (1 - _CHOOSING_SHARE)))
 
 
-def fit_map(vectors: np.ndarray, others: np.ndarray, *, normalised: bool = True) -> Fitted:
+def fit_map(
+    vectors: np.ndarray,
+    others: np.ndarray,
+    *,
+    normalised: bool = True,
+    ridges: Sequence[float] = RIDGES,
+) -> Fitted:
     """The map from one space into another. The same pairs in the same order give the same map.
 
     Args:
         vectors: float32 [n, dim], of inputs in the first space.
         others: float32 [n, other dim], of the same inputs in the second.
         normalised: Whether vectors of the second space have length 1.
+        ridges: To choose from.
 
     Raises:
         ConfigError: Fewer pairs than `least_pairs`.
@@ -70,7 +81,7 @@ def fit_map(vectors: np.ndarray, others: np.ndarray, *, normalised: bool = True)
     trial = pairs.take(~chosen_by).solver()
     left_out = others[chosen_by].astype(np.float64)
     best_ridge, best_cosine = np.inf, -np.inf
-    for ridge in RIDGES:
+    for ridge in ridges:
         mapped = trial.map(ridge, normalised=normalised).apply(vectors[chosen_by])
         cosine = _mean_cosine(mapped, left_out)
         if cosine > best_cosine + 1e-9:
@@ -117,7 +128,7 @@ class _Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Solver:
-    """Rotation [dim, other dim], eigenvalues and -vectors of the inputs' covariance, and its product with what is left."""
+    """Rotation [dim, other dim], eigenvalues and -vectors of the covariance, its product with what is left over."""
 
     mean: np.ndarray
     other_mean: np.ndarray
