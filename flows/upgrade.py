@@ -214,6 +214,7 @@ class Upgrade:
             self._new.key,
             self._old.key,
             file_ref(data, "npy"),
+            self._old.normalised,
             fitted.method,
             fitted.pairs,
             tuple(sorted(parts, key=lambda part: part.partition)),

@@ -38,7 +38,8 @@ class SpaceMap:
         source: Key of the space that queries are embedded in.
         target: Key of the space whose indices they search.
         file: npy, float32 [dim of source + 1, dim of target]: a query times all rows but the last, plus the last,
-            of length 1 again where the target's vectors are.
+            of length 1 again where `normalised`.
+        normalised: Whether vectors of the target have length 1.
         method: How it was fitted, e.g. ``procrustes``.
         sample_rows: Pairs of vectors it was fitted to.
         partitions: What it gives in each partition of the target, ascending.
@@ -47,6 +48,7 @@ class SpaceMap:
     source: str
     target: str
     file: FileRef
+    normalised: bool
     method: str
     sample_rows: int
     partitions: tuple[MappedPartition, ...]

@@ -221,9 +221,8 @@ class OpenSnapshot:
             )
         with self._opening:
             if space not in self._maps:
-                normalised = next(s.normalised for s in self.manifest.spaces if s.key == space)
                 path = self._local_path(found.file.key)
-                opened = AffineMap.read(path, normalised=normalised)
+                opened = AffineMap.read(path, normalised=found.normalised)
                 dims = (self._dim(found.source), self._dim(space))
                 if opened.matrix.shape != dims:
                     raise IntegrityError(
