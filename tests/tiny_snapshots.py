@@ -103,7 +103,7 @@ def index_of(partition: str, segments: Sequence[SegmentRef], **changes: object) 
     return replace(entry, **changes)
 
 
-def put_snapshot(
+def put_snapshot(  # noqa: PLR0913  # whatever a test wants to be special
     blobs: BlobStore,
     indexes: Sequence[IndexManifest],
     *,

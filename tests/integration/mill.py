@@ -92,7 +92,7 @@ class Mill:
     def publish(self, *, expunge: bool = False) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
         spaces = self.spaces_of(self.config)
-        session = session_of(self.config)
+        session = self.session()
         with self.lake.writer(run_id):
             builder = SnapshotBuilder(
                 self.lake,
