@@ -216,7 +216,7 @@ def kept_maps(mill: Mill, keep: int) -> list[str]:
 def test_a_map_that_finds_too_little_is_not_published(mill):
     before = pointer.current(mill.lake.blobs)
     with pytest.raises(
-        GateError, match=rf"finds too little: recall@10 of .*{ROW_ROUTE} 0\.0"
+        GateError, match=rf"finds too little: recall@10 of .*{ROW_ROUTE} 0\.[0-3]"
     ) as told:
         upgraded(mill, STRANGE)
     assert "upgrade.recall_at_10" in str(told.value)
