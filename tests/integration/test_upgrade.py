@@ -1,13 +1,16 @@
 """From one encoder to another: new queries on old vectors at once, partition after partition embedded again."""
 
 import itertools
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from flows import wiring
+from flows.cli import app
 from flows.diff import diff_snapshots
 from flows.maintain import collect
 from flows.progress import ProgressWatcher
@@ -274,6 +277,20 @@ def test_what_cannot_be_mapped_is_refused(mill, old, new, sample, message):
     with pytest.raises(GristmillError, match=message):
         upgraded(mill, new, old=old, sample=sample)
     assert pointer.current(mill.lake.blobs) == before
+
+
+def test_the_command_says_what_it_found(mill, tmp_path):
+    config = tmp_path / "small.toml"
+    config.write_text(f'profile.spaces = ["{SMALL}"]')
+    common = ["--lake", mill.lake.url, "--from", SMALL, "--to", TURNED, "--config", str(config)]
+    options = ["upgrade", *common, "--sample", str(SAMPLE)]
+    tried = CliRunner().invoke(app, [*options, "--dry-run"])
+    assert "nothing was published" in tried.stdout
+    done = CliRunner().invoke(app, [*options, "--recall", "0.9", "--json"])
+    found = json.loads(done.stdout)
+    assert (found["snapshot"], found["threshold"]) == (pointer.current(mill.lake.blobs), 0.9)
+    assert {part["partition"] for part in found["map"]["partitions"]} >= {ROW_ROUTE, TEXT_ROUTE}
+    assert mill.lake.view().runs()["command"].to_pylist()[-1] == "upgrade"
 
 
 def rows_of(found: Upgraded, partition: str) -> int:
