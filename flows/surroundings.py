@@ -70,10 +70,7 @@ class Surroundings:
 
     def _open(self) -> Session:
         executor = wiring.make_executor(self.config)
-        # A space that is being replaced is asked questions though it is in the profile no more.
-        before = self.published.spaces if self.published else ()
-        specs = wiring.stage_specs(self.config, self.lake.url, before)
-        return executor.open(specs).__enter__()
+        return executor.open(wiring.stage_specs(self.config, self.lake.url)).__enter__()
 
 
 def new_run_id() -> str:

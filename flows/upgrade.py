@@ -133,6 +133,9 @@ class Upgrade:
         self._old = find_old(self._published, what.old)
         (self._new,) = around.spaces
         check_pair(self._old, self._new)
+        file = around.config.indexing.queries
+        asked = list(dict.fromkeys(read_questions(Path(file)))) if file else []
+        self._asking = Questions(Pool(lambda: around.session, EMBED), asked)
 
     def run(self) -> Upgraded:
         """Do it.
@@ -165,13 +168,10 @@ class Upgrade:
 
     def _questions(self) -> tuple[Queries, np.ndarray]:
         """Questions in the new space; and in the old one, none of them where its encoder is not installed."""
-        file = self._around.config.indexing.queries
-        asked = list(dict.fromkeys(read_questions(Path(file)))) if file else []
-        questions = Questions(Pool(lambda: self._around.session, EMBED), asked)
-        new = questions.of(self._new)
+        new = self._asking.of(self._new)
         if not wiring.is_installed(self._old):
             return new, np.zeros((0, self._old.dim), np.float32)
-        return new, questions.of(self._old).vectors
+        return new, self._asking.of(self._old).vectors
 
     def _fit(
         self,
@@ -243,6 +243,7 @@ class Upgrade:
         contracts = {space.key: space for space in (*before.spaces, self._new)}
         reached = {entry.space for entry in before.indexes} | {m.source for m in maps}
         spaces = tuple(contracts[key] for key in sorted(contracts) if key in reached)
+        proof = self._asking.probe(self._new)
         manifest = replace(
             before,
             snapshot_id=Manifest.identity(spaces, before.indexes, before.sources, maps),
@@ -250,6 +251,7 @@ class Upgrade:
             run_id=self._around.run_id,
             spaces=spaces,
             maps=maps,
+            probes={**before.probes, **({self._new.key: proof} if proof else {})},
         )
         blobs.put(space_map.file.key, data)
         blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())

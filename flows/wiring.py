@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.engine import Batching, Resources, StageSpec
-from schemas.errors import ConfigError, ContractError
+from schemas.errors import ConfigError, ContractError, MissingExtraError
 from schemas.ids import canonical_json, digest
+from schemas.space_config import FRAME_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Config
     from schemas.engine import Executor
-    from schemas.space import SpaceContract
+    from schemas.space import Probe, SpaceContract
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
 
@@ -28,6 +29,7 @@ PIPELINE_VERSION: Final = 2
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 # Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
 _COUNTED_BY: Final = "minilm"
+_NO_LAKE: Final = "memory://"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
 _SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
@@ -52,10 +54,41 @@ def embedding_gpus(config: Config) -> tuple[float, int]:
 
 
 def contracts(config: Config) -> tuple[SpaceContract, ...]:
-    """The spaces of the profile, in its order."""
+    """The spaces of the profile, in its order.
+
+    Raises:
+        ConfigError: There is no such space, its configuration does not fit its model, or it does not fit the others.
+        MissingExtraError: A model is not on this machine; says how to fetch it.
+    """
     from stages.embed.registry import contract
 
-    return tuple(contract(name, threads=_ENCODER_THREADS) for name in config.profile.spaces)
+    found = tuple(
+        contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
+        for name in config.profile.spaces
+    )
+    for space in found:
+        if space.input == "sound":
+            raise ConfigError(
+                f"profile.spaces has {space.name!r}, which takes sound: units have no sound to embed yet, so it would"
+                " stay empty. Leave it out"
+            )
+    return found
+
+
+def frame_size(spaces: Sequence[SpaceContract]) -> int:
+    """Side in pixels of the pictures that decoders make: what every pixel space takes.
+
+    Raises:
+        ConfigError: They take pictures of different sizes.
+    """
+    sizes = {space.name: space.frame_size for space in spaces if space.input == "pixels"}
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"{name} takes {size}" for name, size in sizes.items())
+        raise ConfigError(
+            f"the pixel spaces of a profile share their pictures, and these differ: {each}."
+            " Set spaces.NAME.frame_size alike: a model makes its own size of what it is given"
+        )
+    return next(iter(sizes.values()), FRAME_SIZE)
 
 
 def is_installed(space: SpaceContract) -> bool:
@@ -64,18 +97,20 @@ def is_installed(space: SpaceContract) -> bool:
 
     try:
         make_encoder(space)
-    except (ConfigError, ContractError):
+    except (ConfigError, ContractError, MissingExtraError):
         return False
     return True
 
 
 def fingerprint(config: Config) -> str:
     """Of everything between a file's bytes and its units (limits only decide what is rejected)."""
-    read_as = {
+    read_as: dict[str, Any] = {
         "version": PIPELINE_VERSION,
         "segmentation": config.segmentation.model_dump(),
         "recognition": config.recognition.model_dump(),
     }
+    if (size := frame_size(contracts(config))) != FRAME_SIZE:
+        read_as["frame_size"] = size
     return digest("pipeline", canonical_json(read_as))
 
 
@@ -91,10 +126,8 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(
-    config: Config, lake_url: str = "memory://", also: Sequence[SpaceContract] = ()
-) -> list[StageSpec]:
-    """The five pools of a run over a lake (by default one in which no payloads are); `also` are further spaces."""
+def stage_specs(config: Config, lake_url: str = _NO_LAKE) -> list[StageSpec]:
+    """The five pools of a run over a lake; by default over one in which no payloads are."""
     from flows.embedding import CALL_COST, EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
@@ -109,11 +142,13 @@ def stage_specs(
     from stages.recognise.stage import RecogniseStage
     from stages.unpack import UnpackStage
 
-    spaces = tuple(dict.fromkeys((*contracts(config), *also)))
+    spaces = contracts(config)
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
-    options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
+    options = DecodeOptions(
+        limits, segmentation, recognition, frame_size(spaces), config.decoding.passwords
+    )
     payloads = Payloads.at(lake_url)
     keep = payloads.keep if config.engine.keep_payloads else None
     gpus, embedders = embedding_gpus(config)
@@ -144,11 +179,19 @@ def stage_specs(
         spec(UNPACK, partial(UnpackStage, counted_by, payloads.read)),
         spec(
             EMBED,
-            partial(EmbedStage, spaces),
+            partial(EmbedStage, spaces, *_published(lake_url)),
             batching=Batching(max_items=4096, max_cost=CALL_COST),
         ),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
+
+
+def _published(lake_url: str) -> tuple[dict[str, Probe], tuple[SpaceContract, ...]]:
+    """The spaces of the published snapshot and what their encoders made of their self-checks; nothing without one."""
+    from flows.manifests import published_manifest
+
+    published = published_manifest(open_blobs_of(lake_url)) if lake_url != _NO_LAKE else None
+    return (published.probes, published.spaces) if published else ({}, ())
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
@@ -172,7 +215,11 @@ def open_retriever(url: str, snapshot: str = "current") -> Retriever:
     from stages.route.search import Retriever
 
     def retriever(opened: OpenSnapshot) -> Retriever:
-        encoders = {space.key: make_encoder(space) for space in opened.manifest.query_spaces}
+        manifest = opened.manifest
+        encoders = {
+            space.key: make_encoder(space, recorded=manifest.probes.get(space.key))
+            for space in manifest.query_spaces
+        }
         return Retriever(opened, encoders)
 
     return with_snapshot(url, retriever, snapshot)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from schemas.errors import ConfigError
+from schemas.presets import Preset, with_preset
+from schemas.space_config import SpaceConfig, SpaceName  # noqa: TC001 - pydantic reads the types
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,9 +177,11 @@ class Runs(_Section):
 class Profile(_Section):
     """Which spaces are embedded, by name. Each takes every unit that has its kind of input.
 
-    The first text space is the one that questions are routed by.
+    The first text space is the one that questions are routed by. `preset` is a set of choices that comes with gristmill
+    (schemas/profiles); what the configuration says itself goes before it.
     """
 
+    preset: Preset = "starter"
     spaces: tuple[str, ...] = Field(default=("minilm", "conse"), min_length=1)
 
     @field_validator("spaces")
@@ -192,6 +204,17 @@ class Config(_Section):
     indexing: Indexing = Indexing()
     upgrade: Upgrade = Upgrade()
     profile: Profile = Profile()
+    spaces: dict[SpaceName, SpaceConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return with_preset(values)
+
+    def __hash__(self) -> int:
+        """Of a dictionary there is none, and `spaces` is one."""
+        rest = (getattr(self, name) for name in type(self).model_fields if name != "spaces")
+        return hash((*rest, *sorted(self.spaces)))
 
     @classmethod
     def load(cls, path: Path | None) -> Self:

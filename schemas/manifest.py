@@ -15,7 +15,7 @@ from schemas.space_map import MappedPartition, SpaceMap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from schemas.space import Metric
+    from schemas.space import Metric, Probe
 
 FORMAT_VERSION: Final = 2
 
@@ -178,6 +178,7 @@ class Manifest:
     """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made.
 
     Where `maps` has one into a space, queries for all indices of that space are embedded in the map's source.
+    `probes` has what each space's encoder made of the inputs of its self-check, by the space's key.
     """
 
     snapshot_id: str
@@ -189,6 +190,7 @@ class Manifest:
     sources: FileRef
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    probes: dict[str, Probe] = field(default_factory=dict)
     maps: tuple[SpaceMap, ...] = ()
 
     @property

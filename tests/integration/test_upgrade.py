@@ -1,16 +1,15 @@
 """From one encoder to another: new queries on old vectors at once, partition after partition embedded again."""
 
 import itertools
-import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from flows import wiring
-from flows.cli import app
 from flows.diff import diff_snapshots
 from flows.maintain import collect
 from flows.progress import ProgressWatcher
@@ -39,6 +38,18 @@ OLD = Config(profile=Profile(spaces=(SMALL,)), upgrade=Settings(sample=SAMPLE))
 BOTH = OLD.model_copy(update={"profile": Profile(spaces=(SMALL, TURNED, STRANGE))})
 NEW = OLD.model_copy(update={"profile": Profile(spaces=(TURNED,))})
 QUESTION = "Which gear was painted at the river?"
+REPOSITORY = Path(__file__).resolve().parents[2]
+_DRIVER = """
+from flows import wiring
+from flows.cli import main
+from infra.inline_executor import InlineExecutor
+from stages.embed import registry
+from tests.turned import ROWS
+
+registry.SPACES.update(ROWS)
+wiring.make_executor = lambda _: InlineExecutor()
+main()
+"""
 ROW_ROUTE, TEXT_ROUTE = str(TABLE_ROW), str(TEXT_PARAGRAPH)
 
 
@@ -279,17 +290,17 @@ def test_what_cannot_be_mapped_is_refused(mill, old, new, sample, message):
     assert pointer.current(mill.lake.blobs) == before
 
 
-def test_the_command_says_what_it_found(mill, tmp_path):
+def test_the_command_publishes_and_says_what_it_found(mill, tmp_path):
+    """In a process of its own: Prefect leaves threads behind."""
     config = tmp_path / "small.toml"
     config.write_text(f'profile.spaces = ["{SMALL}"]')
-    common = ["--lake", mill.lake.url, "--from", SMALL, "--to", TURNED, "--config", str(config)]
-    options = ["upgrade", *common, "--sample", str(SAMPLE)]
-    tried = CliRunner().invoke(app, [*options, "--dry-run"])
-    assert "nothing was published" in tried.stdout
-    done = CliRunner().invoke(app, [*options, "--recall", "0.9", "--json"])
-    found = json.loads(done.stdout)
-    assert (found["snapshot"], found["threshold"]) == (pointer.current(mill.lake.blobs), 0.9)
-    assert {part["partition"] for part in found["map"]["partitions"]} >= {ROW_ROUTE, TEXT_ROUTE}
+    options = ["--lake", mill.lake.url, "--from", SMALL, "--to", TURNED, "--config", str(config)]
+    command = [sys.executable, "-c", _DRIVER, "upgrade", *options, "--sample", str(SAMPLE)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"published {pointer.current(mill.lake.blobs)}" in done.stdout
+    assert all(route in done.stdout for route in (ROW_ROUTE, TEXT_ROUTE))
+    assert [space.name for space in manifest_of(mill).query_spaces] == [TURNED]
     assert mill.lake.view().runs()["command"].to_pylist()[-1] == "upgrade"
 
 
