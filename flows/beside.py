@@ -29,13 +29,15 @@ def published_beside(lake: Lake, asked: Iterable[SpaceContract]) -> tuple[SpaceC
     """Spaces of the published snapshot that were not asked for and can be carried on, by key.
 
     Not those of the name of one that was asked for, which replaces them, nor dropped ones, nor those that no encoder
-    here can ask.
+    here can ask, nor those between which a map carries questions: flows/transition.py says what becomes of them.
     """
     published = published_manifest(lake.blobs)
     if published is None:
         return ()
-    names = {space.name for space in asked}
-    others = [space for space in published.spaces if space.name not in names]
+    wanted = {space.key: space.name for space in asked}
+    mapped = {m.source for m in published.maps}
+    mapped |= {m.target for m in published.maps if m.source in wanted}
+    others = [s for s in published.spaces if s.name not in wanted.values() and s.key not in mapped]
     dropped = lake.spaces.dropped() if others else set()
     return tuple(s for s in others if s.key not in dropped and is_installed(s))
 

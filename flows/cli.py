@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots, cli_spaces
+from flows import (
+    cli_care,
+    cli_exact,
+    cli_index,
+    cli_inspect,
+    cli_near,
+    cli_snapshots,
+    cli_spaces,
+    cli_upgrade,
+)
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -187,6 +196,7 @@ cli_care.register(app)
 cli_inspect.register(app)
 cli_near.register(app)
 cli_spaces.register(app)
+cli_upgrade.register(app)
 
 
 def main() -> None:

@@ -100,6 +100,14 @@ class SourcesDiff:
 
 
 @dataclass(frozen=True, slots=True)
+class MapsDiff:
+    """Maps between spaces that one has alone, as ``new into old``."""
+
+    added: list[str]
+    removed: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotDiff:
     """What the snapshot `new` has that `old` has not, and the other way round."""
 
@@ -107,6 +115,7 @@ class SnapshotDiff:
     new: str
     indexes: list[IndexDiff]
     spaces: SpacesDiff
+    maps: MapsDiff
     sources: SourcesDiff
     inverted: list[InvertedDiff] = field(default_factory=list)
 
@@ -139,6 +148,7 @@ def diff_snapshots(lake_url: str, old: str, new: str) -> SnapshotDiff:
             for place in sorted({*olds, *news})
         ],
         _diff_spaces(before, after),
+        _diff_maps(before, after),
         _diff_sources(blobs, before.sources, after.sources),
         _diff_inverted(before, after),
     )
@@ -311,6 +321,17 @@ def _diff_spaces(old: Manifest, new: Manifest) -> SpacesDiff:
         sorted(k for k, s in news.items() if k not in olds and s.name not in renewed),
         sorted(k for k, s in olds.items() if k not in news and s.name not in renewed),
         {name: names[name].differences(space) for name, space in sorted(renewed.items())},
+    )
+
+
+def _diff_maps(old: Manifest, new: Manifest) -> MapsDiff:
+    olds, news = (
+        {m.file.sha256: f"{m.source} into {m.target}" for m in manifest.maps}
+        for manifest in (old, new)
+    )
+    return MapsDiff(
+        sorted(told for sha, told in news.items() if sha not in olds),
+        sorted(told for sha, told in olds.items() if sha not in news),
     )
 
 

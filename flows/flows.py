@@ -26,7 +26,6 @@ from flows.reindex import require_complete
 from flows.report import write_report
 from flows.surroundings import Surroundings, in_surroundings, new_run_id
 from infra import pointer
-from schemas.partition import ALL_PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -290,9 +289,7 @@ def build_snapshot(around: Surroundings, *, expunge: bool = False) -> Manifest:
         index_task.with_options(task_run_name=f"index {partition} in {space.name}")(
             around, builder, partition, space
         )
-        for space in spaces
-        for partition in ALL_PARTITIONS
-        if space.takes(partition)
+        for partition, space in builder.places()
     ]
     return snapshot_task(around, builder, [entry for entry in built if entry is not None])
 

@@ -71,12 +71,12 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     lake = wiring.open_lake(lake_url)
     wanted = wiring.contracts(config)
     beside = complete(lake.view(), published_beside(lake, wanted), _unsaid)
-    spaces = {space.key: space for space in (*wanted, *beside)}
     workers = wiring.workers(config)
     before = Before.of(lake.blobs)
     builder = SnapshotBuilder(
-        lake, _no_session, list(spaces.values()), config.indexing, workers, before
+        lake, _no_session, (*wanted, *beside), config.indexing, workers, before
     )
+    spaces = {space.key: space for space in builder.spaces}
     planned = []
     for label, rows in sorted(builder.vectors.items()):
         name, _, key = label.partition(" @ ")

@@ -189,6 +189,7 @@ def _trusted(blobs: BlobStore, key: str) -> AnyManifest:
                 manifest.sources,
                 router=manifest.router,
                 inverted=manifest.inverted,
+                maps=manifest.maps,
             )
         for ref in () if is_newer(manifest) else manifest.files():
             check_key(ref.key)

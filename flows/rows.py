@@ -97,6 +97,10 @@ class BatchRows:
         for space in spaces:
             self._complete("space", source_id=source_id, fingerprint=space)
 
+    def add_batch(self) -> None:
+        """What else is in this batch counts, though no source is complete by it."""
+        self._complete("batch")
+
     def add_vector(
         self, space: str, partition: Partition, input_hash: str, found: Embedding
     ) -> None:

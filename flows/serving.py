@@ -62,6 +62,8 @@ def _held(snapshot: OpenSnapshot) -> OpenSnapshot:
         snapshot.segments(partition, space)
     for entry in snapshot.manifest.inverted:
         snapshot.inverted(entry)
+    for space_map in snapshot.manifest.maps:
+        snapshot.map_into(space_map.target)
     _ = snapshot.places
     return snapshot
 

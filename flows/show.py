@@ -118,6 +118,9 @@ def show_manifest(manifest: Manifest) -> None:
             f"{entry.latency_ms_p50:.2f}",
         )
     terminal().print(table)
+    for space_map in manifest.maps:
+        old, new = names[space_map.target], names[space_map.source]
+        terminal().print(f"questions are embedded in {new} and mapped into {old}", highlight=False)
 
 
 def show_hits(query: str, result: SearchResult) -> None:

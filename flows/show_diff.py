@@ -93,6 +93,10 @@ def _spaces(found: SnapshotDiff) -> Iterator[str]:
         yield f"space {key} is gone"
     for name, lines in found.spaces.changed.items():
         yield f"space {name} is another: {'; '.join(lines)}"
+    for told in found.maps.added:
+        yield f"the map from {told} is new"
+    for told in found.maps.removed:
+        yield f"the map from {told} is gone"
 
 
 def _sources(sources: SourcesDiff) -> Iterator[Text | str]:

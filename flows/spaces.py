@@ -206,6 +206,7 @@ def _without(published: Manifest | None, key: str, run_id: str) -> Manifest | No
         return None
     spaces = tuple(space for space in published.spaces if space.key != key)
     indexes = tuple(entry for entry in published.indexes if entry.space != key)
+    maps = tuple(m for m in published.maps if key not in (m.source, m.target))
     inverted = tuple(e for e in published.inverted if key not in (e.space, e.encoder))
     if not any(map(is_routable, spaces)):
         raise ConfigError(
@@ -214,11 +215,12 @@ def _without(published: Manifest | None, key: str, run_id: str) -> Manifest | No
         )
     by = published.router.get("space")
     left = [space for space in spaces if space.key == by] + [s for s in spaces if s.key != by]
-    router = routed_by(left)
+    mapped = {m.target for m in maps}
+    router = routed_by([space for space in left if space.key not in mapped])
     return replace(
         published,
         snapshot_id=Manifest.identity(
-            spaces, indexes, published.sources, router=router, inverted=inverted
+            spaces, indexes, published.sources, router=router, inverted=inverted, maps=maps
         ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run_id=run_id,
@@ -226,5 +228,6 @@ def _without(published: Manifest | None, key: str, run_id: str) -> Manifest | No
         indexes=indexes,
         router=router,
         inverted=inverted,
+        maps=maps,
         probes={at: probe for at, probe in published.probes.items() if at != key},
     )

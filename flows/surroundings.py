@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
 from flows.beside import published_beside
+from flows.manifests import published_manifest
 from flows.memory import TreeWatch
 from flows.prefect_settings import prefect_home, prefect_settings
 from flows.progress import ProgressWatcher
@@ -63,6 +64,7 @@ class Surroundings:
         self.run_id = run_id
         self.spaces = spaces
         self.beside = beside
+        self.published = published_manifest(lake.blobs)
         self.fingerprint = wiring.fingerprint(config)
         self.balance = Balance()
         self._starter = ThreadPoolExecutor(1, "engine-start")

@@ -188,6 +188,7 @@ def publish_tuned(lake_url: str, manifest: Manifest, result: TunedSnapshot) -> T
             manifest.sources,
             router=manifest.router,
             inverted=manifest.inverted,
+            maps=manifest.maps,
         ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run_id=new_run_id(),

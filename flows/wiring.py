@@ -200,7 +200,7 @@ def stage_specs(
             timeout_s=limits.recognise_timeout_s,
         ),
         spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
-        spec(EMBED, partial(EmbedStage, spaces, _probes(lake_url)), batching=_EMBEDDING),
+        spec(EMBED, partial(EmbedStage, spaces, *_published(lake_url)), batching=_EMBEDDING),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
 
@@ -221,12 +221,12 @@ def kept_contents(lake: Lake, config: Config) -> KeptContents:
     return KeptContents(lake.blobs, content_fingerprint(config))
 
 
-def _probes(lake_url: str) -> dict[str, Probe]:
-    """What the encoders of the published snapshot made of their self-checks; nothing where none is published."""
+def _published(lake_url: str) -> tuple[dict[str, Probe], tuple[SpaceContract, ...]]:
+    """The spaces of the published snapshot and what their encoders made of their self-checks; nothing without one."""
     from flows.manifests import published_manifest
 
     published = published_manifest(open_blobs_of(lake_url)) if lake_url != _NO_LAKE else None
-    return published.probes if published else {}
+    return (published.probes, published.spaces) if published else ({}, ())
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
@@ -257,7 +257,7 @@ def open_retriever(url: str, snapshot: str = "current", *, spaces: Sequence[str]
         manifest = opened.manifest
         encoders = {
             space.key: make_encoder(space, recorded=manifest.probes.get(space.key))
-            for space in find_spaces(manifest.spaces, spaces)
+            for space in find_spaces(manifest.query_spaces, spaces)
         }
         return Retriever(opened, encoders)
 

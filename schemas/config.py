@@ -158,6 +158,17 @@ class Indexing(_Section):
     lexical: bool = True
 
 
+class Upgrade(_Section):
+    """Going over to another encoder by a map (docs/upgrade.md).
+
+    `sample` is the number of units that are embedded to fit it, `recall_at_10` what queries made of other units must
+    find among the old vectors, in every partition, of what is nearest in the new space.
+    """
+
+    sample: int = Field(default=5000, gt=0)
+    recall_at_10: float = Field(default=0.6, ge=0, le=1)
+
+
 class Runs(_Section):
     """When a run waits, refuses or fails.
 
@@ -201,6 +212,7 @@ class Config(_Section):
     engine: Engine = Engine()
     runs: Runs = Runs()
     indexing: Indexing = Indexing()
+    upgrade: Upgrade = Upgrade()
     profile: Profile = Profile()
     spaces: dict[SpaceName, SpaceConfig] = Field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from schemas.ids import canonical_json, digest
 from schemas.inverted import InvertedIndex
 from schemas.partition import Partition
 from schemas.space import SpaceContract
+from schemas.space_map import MappedPartition, SpaceMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,6 +184,7 @@ class IndexManifest:
 class Manifest:
     """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made.
 
+    Where `maps` has one into a space, queries for all indices of that space are embedded in the map's source.
     `probes` has what each space's encoder made of the inputs of its self-check, by the space's key.
     """
 
@@ -197,6 +199,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
     probes: dict[str, Probe] = field(default_factory=dict)
     inverted: tuple[InvertedIndex, ...] = ()
+    maps: tuple[SpaceMap, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -210,6 +213,14 @@ class Manifest:
             yield from index.files()
         for inverted in self.inverted:
             yield from inverted.files()
+        for space_map in self.maps:
+            yield space_map.file
+
+    @property
+    def query_spaces(self) -> tuple[SpaceContract, ...]:
+        """Spaces that a question must be embedded in to be asked of every index."""
+        mapped = {space_map.target for space_map in self.maps}
+        return tuple(space for space in self.spaces if space.key not in mapped)
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""
@@ -234,6 +245,7 @@ class Manifest:
                 "indexes": tuple(_index(i) for i in raw["indexes"]),
                 "sources": FileRef(**raw["sources"]),
                 "inverted": tuple(map(InvertedIndex.from_dict, raw.get("inverted", ()))),
+                "maps": tuple(_map(m) for m in raw.get("maps", ())),
             }
         )
 
@@ -245,6 +257,7 @@ class Manifest:
         *,
         router: dict[str, Any] | None = None,
         inverted: tuple[InvertedIndex, ...] = (),
+        maps: tuple[SpaceMap, ...] = (),
     ) -> str:
         """Snapshot id (16 hex characters): equal bytes to serve, routed alike, give equal ids."""
         served: dict[str, Any] = {
@@ -267,6 +280,12 @@ class Manifest:
             served["router"] = router
         if inverted:
             served["inverted"] = sorted(index.served() for index in inverted)
+        if maps:
+            served["maps"] = sorted(
+                [m.source, m.target, m.file.sha256]
+                + [[p.partition, sorted(p.calibration.items())] for p in m.partitions]
+                for m in maps
+            )
         return digest("snapshot", canonical_json(served))[:16]
 
 
@@ -326,6 +345,11 @@ def segment_of(raw: dict[str, Any]) -> SegmentRef:
 def training_of(raw: dict[str, Any]) -> Training:
     """A shared quantiser from the plain values of its JSON."""
     return Training(**{**raw, "file": FileRef(**raw["file"])})
+
+
+def _map(raw: dict[str, Any]) -> SpaceMap:
+    partitions = tuple(MappedPartition(**p) for p in raw["partitions"])
+    return SpaceMap(**{**raw, "file": FileRef(**raw["file"]), "partitions": partitions})
 
 
 def _file(raw: dict[str, Any] | None) -> FileRef | None:

@@ -69,7 +69,10 @@ EMBEDDINGS: Final = pa.schema(
 
 COMPLETIONS: Final = pa.schema(
     [
-        ("kind", pa.string()),  # path | units | space
+        (
+            "kind",
+            pa.string(),
+        ),  # path | units | space | batch: rows that count though no source is complete by them
         ("uri", pa.string()),  # of kind path, else empty
         ("source_id", pa.string()),  # empty on a path that is gone or rejected
         ("fingerprint", pa.string()),  # units: of decoding and segmenting; space: SpaceContract.key

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from infra.lake import paths
 from infra.lake.align import align, check_vectors
+from infra.lake.live import BATCH_KIND
 from schemas.errors import LakeError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
 
-_KINDS: Final = pa.array(["path", "units", "space"])
+_KINDS: Final = pa.array(["path", "units", "space", BATCH_KIND])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,9 @@ from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# Of a batch with vectors or rejects that no source is complete by: a sample, or what a sweep leaves of a batch.
+BATCH_KIND: Final = "batch"
 
 
 @dataclass(frozen=True, slots=True)

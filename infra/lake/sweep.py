@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from infra.lake import paths
 from infra.lake.delta import file_rows
 from infra.lake.files import ROWS_PER_FILE
-from infra.lake.live import as_array, is_latest, joined
+from infra.lake.live import BATCH_KIND, as_array, is_latest, joined
 from infra.lake.read import LakeView
 from schemas.errors import LakeError
 from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
 
-BATCH_KIND: Final = (
-    "batch"  # of what is left of a batch of which only vectors or rejects are needed
-)
 _SMALL_ROWS: Final = ROWS_PER_FILE // 2
 
 

@@ -21,6 +21,7 @@ from schemas.search import Candidate
 from stages.index.inverted import open_inverted
 from stages.index.late.codecs import Codebook
 from stages.index.late.search import LateIndex, checked_lists
+from stages.index.maps import AffineMap
 from stages.index.segments import (
     OpenSegment,
     SegmentPaths,
@@ -63,6 +64,7 @@ class OpenSnapshot:
         self._indexes = {(str(i.parsed_partition), i.space): i for i in manifest.indexes}
         self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
         self._late: dict[tuple[str, str], LateIndex] = {}
+        self._maps: dict[str, AffineMap] = {}
         self._opening = Lock()
         self._inverted: dict[tuple[str, str], LexicalIndex | SparseIndex] = {}
 
@@ -92,12 +94,14 @@ class OpenSnapshot:
         return [(i.parsed_partition, i.space) for i in self.manifest.indexes]
 
     def entry(self, partition: Partition, space: str) -> IndexManifest:
-        """The manifest's entry for one index.
+        """The manifest's entry for one index, or for the old one that a map leads to from this space.
 
         Raises:
             ConfigError: The snapshot has no such index; the message names those it has.
         """
-        found = self._indexes.get((str(partition), space))
+        targets = [m.target for m in self.manifest.maps if m.source == space]
+        reached = (self._indexes.get((str(partition), key)) for key in (space, *targets))
+        found = next((entry for entry in reached if entry is not None), None)
         if found is None:
             there = ", ".join(f"{name} in {key}" for name, key in self._indexes) or "none"
             raise ConfigError(
@@ -113,7 +117,7 @@ class OpenSnapshot:
             IntegrityError: A file is missing or does not open.
         """
         entry = self.entry(partition, space)
-        key = (entry.partition, space)
+        key = (entry.partition, entry.space)
         with self._opening:
             if key not in self._segments:
                 self._segments[key] = tuple(self._open_segments(entry))
@@ -145,7 +149,8 @@ class OpenSnapshot:
 
         Args:
             partition: Where to look.
-            space: Key of the space that the vectors are in.
+            space: Key of the space that the vectors are in. Where the partition has no index in it, but one in a space
+                that the snapshot has a map into, they are mapped and asked there.
             vectors: float32 [n_queries, dim] as the space's encoder gives them; of a space whose units have many
                 vectors, those of each query, float32 [n, dim].
             k: How many, at least 1; fewer come back where there are fewer.
@@ -188,6 +193,8 @@ class OpenSnapshot:
             lists = checked_lists(list(vectors), dim, place)
             return self.late_index(partition, space).search(lists, k, entry.search, allowed=allowed)
         queries = _checked_queries(np.asarray(vectors), dim, place)
+        if entry.space != space:
+            queries = self.map_into(entry.space).apply(queries)
         return search_segments(
             segments, queries, k, entry.search, metric=entry.metric, allowed=allowed
         )
@@ -241,6 +248,30 @@ class OpenSnapshot:
         except (OSError, ValueError) as error:
             raise IntegrityError(f"cannot read {path}: {error}") from error
         return found
+
+    def map_into(self, space: str) -> AffineMap:
+        """The map by which queries reach the indices of a space that is being replaced.
+
+        Raises:
+            ConfigError: The snapshot has none.
+            IntegrityError: Its file is missing or is no map.
+        """
+        found = next((m for m in self.manifest.maps if m.target == space), None)
+        if found is None:
+            raise ConfigError(
+                f"snapshot {self.manifest.snapshot_id} has no map into the space {space}"
+            )
+        with self._opening:
+            if space not in self._maps:
+                path = self._local_path(found.file.key)
+                opened = AffineMap.read(path, normalised=found.normalised)
+                dims = (self._dim(found.source), self._dim(space))
+                if opened.matrix.shape != dims:
+                    raise IntegrityError(
+                        f"{path} maps {list(opened.matrix.shape)}, the spaces have {list(dims)} dims"
+                    )
+                self._maps[space] = opened
+            return self._maps[space]
 
     def paths(self, source_id: str) -> SourcePlace:
         """Where a source can be found; of several places the first by path.

@@ -17,6 +17,7 @@ from stages.index.sparse import SparseRequest, build_sparse
 from stages.index.train import TrainRequest, train
 from stages.index.truth import NearestRequest, nearest_of
 from stages.index.validate import validate
+from stages.upgrade.request import MapRequest, answer_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class IndexStage:
-    """All that an index needs computed, in one pool: training, segments, exact answers, checks, prototypes, words."""
+    """All that a snapshot needs computed, in one pool: training, segments, exact answers, checks, words, maps."""
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -45,20 +46,28 @@ class IndexStage:
                 return Answer(nearest_of(request.queries, request.rows, arrays[0], request.metric))
             if isinstance(request, ExactRequest):
                 return answer_exact(request, arrays)
-            if isinstance(request, LexicalRequest):
-                return build_lexical(request)
-            if isinstance(request, SparseRequest):
-                return build_sparse(request, *arrays)
-            if isinstance(request, InvertedCheck):
-                return answer_check(request)
             if isinstance(request, RoutingRequest):
                 return routing_parts(arrays[0])
-            return _late(request, arrays) or Answer(validate(request, arrays))
+            if isinstance(request, MapRequest):
+                return answer_map(request, arrays)
+            found = _terms(request, arrays) or _late(request, arrays)
+            return found or Answer(validate(request, arrays))
         except GristmillError as error:
             return Failure.of(error)
 
     def teardown(self) -> None:
         """Nothing to give back."""
+
+
+def _terms(request: object, arrays: Sequence[np.ndarray]) -> Answer | None:
+    """Requests of inverted indices; None for others."""
+    if isinstance(request, LexicalRequest):
+        return build_lexical(request)
+    if isinstance(request, SparseRequest):
+        return build_sparse(request, *arrays)
+    if isinstance(request, InvertedCheck):
+        return answer_check(request)
+    return None
 
 
 def _late(request: object, arrays: Sequence[np.ndarray]) -> Answer | None:

@@ -62,6 +62,7 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
         manifest.sources,
         router=manifest.router,
         inverted=manifest.inverted,
+        maps=manifest.maps,
     )
     if identity != manifest.snapshot_id:
         raise IntegrityError(

@@ -13,7 +13,7 @@ from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
 from schemas.space import TokenVectors
 from stages.near import is_near
-from stages.route.calibrate import space_scales
+from stages.route.calibrate import as_asked, space_scales
 from stages.route.fusion import WEIGHT, Terms, sparse_encoders
 from stages.route.router import Router
 
@@ -49,8 +49,8 @@ class Retriever:
 
     Args:
         snapshot: Opened.
-        encoders: By key of the space, of those spaces that are to be asked. Without a text encoder among them there is
-            nothing to route by: every partition is asked, all alike.
+        encoders: By key of the space, of those of the manifest's `query_spaces` that are to be asked. Without a text
+            encoder among them there is nothing to route by: every partition is asked, all alike.
 
     Raises:
         ConfigError: The snapshot has no text space.
@@ -66,9 +66,10 @@ class Retriever:
         if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
         self._terms = Terms(snapshot, sparse_encoders(encoders))
-        asked = self._encoders.keys()
+        self._maps = [m for m in snapshot.manifest.maps if m.source in self._encoders]
+        asked = {*self._encoders, *(m.target for m in self._maps)}
         self._indexes = [_Index(p, space) for p, space in snapshot.indexes if space in asked]
-        self._scales = space_scales(snapshot.manifest.indexes)
+        self._scales = space_scales(as_asked(snapshot.manifest))
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
@@ -147,10 +148,7 @@ class Retriever:
         """
         if not queries:
             return []
-        vectors = {
-            key: _vectors(encoder.encode_queries(queries))
-            for key, encoder in self._encoders.items()
-        }
+        vectors = self._embedded(queries)
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
         else:
@@ -166,6 +164,14 @@ class Retriever:
             hits = tuple(self._hits(ranking, k, collapse))
             results.append(SearchResult(self.snapshot.manifest.snapshot_id, tuple(chosen), hits))
         return results
+
+    def _embedded(self, queries: Sequence[str]) -> dict[str, _Vectors]:
+        """By space; those of a space that is being replaced are mapped from the one that replaces it."""
+        vectors = {key: _vectors(e.encode_queries(queries)) for key, e in self._encoders.items()}
+        for space_map in self._maps:
+            found = np.asarray(vectors[space_map.source])
+            vectors[space_map.target] = self.snapshot.map_into(space_map.target).apply(found)
+        return vectors
 
     def _given(self, partitions: Collection[str]) -> list[Route]:
         for name in partitions:

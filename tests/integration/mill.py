@@ -22,7 +22,6 @@ from schemas.balance import Balance
 from schemas.config import Config, Engine
 from schemas.engine import Session
 from schemas.manifest import Manifest
-from schemas.partition import ALL_PARTITIONS
 from schemas.space import SpaceContract
 
 EACH_ALONE = Config(engine=Engine(commit_rows=1))  # every source is a batch of its own
@@ -116,7 +115,7 @@ class Mill:
 
     def publish(self, *, expunge: bool = False, spaces: tuple[SpaceContract, ...] = ()) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
-        session = session_of(self.config, "memory://", spaces)
+        session = self.session(spaces)
         spaces = spaces or self.spaces_of(self.config)
         with self.lake.writer(run_id):
             builder = SnapshotBuilder(
@@ -127,7 +126,7 @@ class Mill:
                 2,
                 Before.of(blobs, expunge=expunge),
             )
-            built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
+            built = [builder.build_index(*place) for place in builder.places()]
             manifest = builder.finish(run_id, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
         return manifest
