@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from flows.deriving import DERIVE, CutSource, Deriving
 from flows.desk import Key, VectorDesk, Want
 from flows.embedding import EMBED, submit_want
 from flows.kept import UNPACK, Ready, Unpacking
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from flows.watcher import Watcher
     from infra.lake import Lake, LakeState
     from schemas.config import Engine
-    from schemas.engine import Arrays, Outcome, Session
+    from schemas.derived import GeneratorContract
+    from schemas.engine import Outcome, Session
     from schemas.source import SourceFile
     from schemas.space import SpaceContract
 
@@ -43,12 +45,10 @@ _POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A source between its units and its batch; `spaces` are those it lacked, if its units are in the lake already."""
+    """A source between its units and its batch."""
 
-    contents: Contents
-    milled: Milled
+    source: CutSource
     wants: list[Want]
-    spaces: tuple[str, ...] = ()
 
 
 class Ingest:
@@ -62,6 +62,7 @@ class Ingest:
         run_id: The run.
         engine: Limits of the loop.
         watcher: Hears of progress.
+        generators: What derives text.
     """
 
     def __init__(  # noqa: PLR0913  # the loop's whole surroundings, passed once by wiring
@@ -74,6 +75,7 @@ class Ingest:
         run_id: str,
         engine: Engine,
         watcher: Watcher,
+        generators: tuple[GeneratorContract, ...] = (),
     ) -> None:
         self._lake = lake
         self._session = session
@@ -84,7 +86,8 @@ class Ingest:
         self._watcher = watcher
         self._desk = VectorDesk(spaces)
         self._written = WrittenVectors(lake, self._spaces)
-        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted)
+        self._deriving = Deriving(lake, session, generators)
+        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted, generators)
         self._decoding: dict[str, Contents] = {}
         self._long = LongFiles()
         self._pending: dict[str, _Pending] = {}
@@ -176,7 +179,7 @@ class Ingest:
             while (todo or self._long) and (self._has_room() or not self._session.pending()):
                 self._feed_next(todo)
             if not todo and not self._preparing + self._session.pending(RECOGNISE):
-                self._session.flush(EMBED)
+                self._session.flush(DERIVE if self._session.pending(DERIVE) else EMBED)
             for outcome in self._session.poll(_POLL_S):
                 self._handle(outcome)
             self._seal_when_due()
@@ -185,7 +188,7 @@ class Ingest:
     def _has_room(self) -> bool:
         return (
             self._preparing < _QUEUED_DECODES
-            and self._session.pending(EMBED)
+            and self._session.pending(EMBED) + self._session.pending(DERIVE)
             < max(_QUEUED_EMBEDS, self._embed_rate * _QUEUED_EMBED_S)
             and self._session.bytes_in_flight() < self._engine.bytes_in_flight
         )
@@ -221,11 +224,8 @@ class Ingest:
             raise LakeError(outcome.failure.reason)  # no word on the source
         if outcome.stage == UNPACK:
             self._unpacked(outcome)
-        elif outcome.stage == EMBED:
-            space, _, input_hash = outcome.key.partition("/")
-            result = outcome.failure or outcome.value
-            for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
-                self._finish(self._pending.pop(source_id))
+        elif outcome.stage in (DERIVE, EMBED):
+            self._handle_units(outcome)
         elif self._long.is_range(outcome.key):
             self._handle_range(outcome)
         elif outcome.failure:
@@ -241,7 +241,17 @@ class Ingest:
             self._long.begin(self._decoding[outcome.key], outcome.value)
         else:
             arrays = self._long.finish(outcome.key) or outcome.arrays
-            self._embed(self._decoding.pop(outcome.key), outcome.value, arrays)
+            cut = CutSource(self._decoding.pop(outcome.key), outcome.value, arrays)
+            self._embed(self._deriving.enter(cut))
+
+    def _handle_units(self, outcome: Outcome) -> None:
+        if outcome.stage == DERIVE:
+            self._embed(self._deriving.arrived(outcome))
+            return
+        space, _, input_hash = outcome.key.partition("/")
+        result = outcome.failure or outcome.value
+        for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
+            self._finish(self._pending.pop(source_id))
 
     def _handle_range(self, outcome: Outcome) -> None:
         source_id = self._long.source_of(outcome.key)
@@ -271,47 +281,38 @@ class Ingest:
     def _unpacked(self, outcome: Outcome) -> None:
         source = self._unpacking.arrived(outcome)
         if isinstance(source, Ready):
-            self._embed(source.again.contents, source.milled, source.arrays, source.again.spaces)
+            self._embed(self._deriving.enter(source.cut))
         elif source is not None:  # something of it is gone or damaged
             self._feed(source.contents)
 
-    def _embed(
-        self,
-        contents: Contents,
-        milled: Milled,
-        arrays: Arrays | None,
-        spaces: tuple[str, ...] = (),
-    ) -> None:
+    def _embed(self, source: CutSource | None) -> None:
         """Ask for the vectors that nobody asked for yet; only in some spaces, where the lake has the units."""
-        wants = self._wanted(milled, spaces)
-        pending = _Pending(contents, milled, wants, spaces)
-        fresh = self._desk.enter(milled.source_id, wants)
+        if source is None:  # something is still being said about it
+            return
+        source_id = source.milled.source_id
+        wants = self._wanted(source.milled, source.spaces)
+        self._pending[source_id] = _Pending(source, wants)
+        fresh = self._desk.enter(source_id, wants)
         recalled = self._written.recall(fresh)
         for want in fresh:
             if want.key in recalled:
                 self._desk.arrived(want.key, recalled[want.key], attempts=0)
             else:
-                submit_want(self._session, self._spaces[want.key.space], want, arrays)
-        if self._desk.is_complete(milled.source_id):
-            self._finish(pending)
-        else:
-            self._pending[milled.source_id] = pending
+                submit_want(self._session, self._spaces[want.key.space], want, source.arrays)
+        if self._desk.is_complete(source_id):
+            self._finish(self._pending.pop(source_id))
 
     def _wanted(self, milled: Milled, spaces: Collection[str]) -> list[Want]:
         return [w for w in self._desk.wants(milled, spaces) if not self._written.has(w)]
 
     def _finish(self, pending: _Pending) -> None:
         """Every vector has its answer: the source goes into the batch."""
-        milled, contents = pending.milled, pending.contents
-        for want in self._desk.wants(milled, pending.spaces):
+        source = pending.source
+        milled, contents, again = source.milled, source.contents, bool(source.again)
+        for want in self._desk.wants(milled, source.spaces):
             self._place_vector(want, contents)
-        if again := bool(pending.spaces):
-            self._rows.add_spaces(milled.source_id, pending.spaces)
-        else:
-            self._rows.add_units(milled, sorted(self._spaces))
-            self.balance.kept_bytes += milled.kept_bytes
-            for unit in milled.units:
-                _count(self.balance.units, str(unit.partition))
+        self._deriving.place(source, self._rows, sorted(self._spaces))
+        self._count_units(source)
         facts = SourceFacts(milled.media_type, milled.title, milled.notes, len(milled.units))
         for file in contents.files:
             duplicate = file is not contents.first
@@ -326,6 +327,13 @@ class Ingest:
             self._rows.add_reject(contents.first, reject.stage, failure)
             _count(self.balance.unit_rejects, reject.code)
         self._desk.leave(milled.source_id, pending.wants)
+
+    def _count_units(self, source: CutSource) -> None:
+        for unit in source.new_units:
+            _count(self.balance.units, str(unit.partition))
+        self.balance.kept_bytes += source.milled.kept_bytes
+        for lost in source.lost:
+            _count(self.balance.unit_rejects, lost.failure.code)
 
     def _place_vector(self, want: Want, contents: Contents) -> None:
         partition = want.unit.partition

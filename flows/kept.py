@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.deriving import CutSource
 from flows.long_files import JoinedArrays
-from flows.plan import Again
+from flows.plan import Again, unsettled
 from infra.payloads import Payloads
 from schemas.partition import Partition
-from schemas.tables import PARTITION_COLUMNS
+from schemas.tables import PARTITION_COLUMNS, UNITS
 from schemas.unit import Locator, Unit
 from stages.messages import Milled, Unpacked, UnpackRequest
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flows.desk import Want
-    from flows.plan import Plan
+    from flows.plan import Contents, Plan
     from infra.lake import Lake, LakeState, LakeView, SourceFacts
+    from schemas.derived import GeneratorContract
     from schemas.engine import Arrays, Outcome, Session
     from schemas.space import SpaceContract
 
@@ -33,13 +35,18 @@ _TEXTS: Final = 1_000  # of one request
 _PIXELS: Final = 32  # of one request: 5 MB of pictures, 75 MB of clips
 # Units that are read at once: some 100 MB of text. Each time the table of units is gone over.
 _UNITS: Final = 100_000
-_COLUMNS: Final = [*PARTITION_COLUMNS, "source_id", "locator", "text", "context", "pixels_hash"]
+_COLUMNS: Final = [name for name in UNITS.names if name not in ("unit_id", "text_hash", "batch")]
 
 
-def spare_decoding(
-    plan: Plan, lake: Lake, state: LakeState, fingerprint: str, spaces: Sequence[SpaceContract]
+def spare_decoding(  # what a plan is made of, and what there must be
+    plan: Plan,
+    lake: Lake,
+    state: LakeState,
+    fingerprint: str,
+    spaces: Sequence[SpaceContract],
+    generators: Sequence[GeneratorContract] = (),
 ) -> None:
-    """Move what only lacks vectors, and can get them from what is kept, from `plan.decode` to `plan.again`.
+    """Move what only lacks vectors or derived text, and can get it from what is kept, from `plan.decode` to `again`.
 
     Texts are in the table of units. Pixels are kept if a run before had `engine.keep_payloads`; a source of which one
     is needed that is not is decoded.
@@ -50,23 +57,60 @@ def spare_decoding(
         state: What it knows.
         fingerprint: Of decoding and segmenting, as it would be done now.
         spaces: What every source must be complete in.
+        generators: Whose texts must be among its units.
     """
     short = {
-        source_id: tuple(s.key for s in spaces if (source_id, s.key) not in state.spaces_done)
-        for source_id in (contents.first.source_id for contents in plan.decode)
-        if source_id in state.live_sources
-        and state.units_done.get(source_id, ("", ""))[0] == fingerprint
+        contents.first.source_id: _lacking(contents, state, spaces, generators)
+        for contents in plan.decode
+        if contents.first.source_id in state.live_sources
+        and state.units_done.get(contents.first.source_id, ("", ""))[0] == fingerprint
     }
     view = lake.view()
     for space in spaces:
-        lacking = [source_id for source_id, keys in short.items() if space.key in keys]
+        lacking = [source_id for source_id, again in short.items() if space.key in again.spaces]
         if space.input == "pixels" and lacking:
             for source_id in _unkept(view, Payloads(lake.blobs), lacking, space):
                 del short[source_id]
-    for contents in plan.decode:
-        if contents.first.source_id in short:
-            plan.again.append(Again(contents, short[contents.first.source_id]))
+    for generator in generators:
+        asked = [
+            s for s, again in short.items() if again.settle and generator.key in again.settle.ask
+        ]
+        if generator.frame_size and asked:
+            for source_id in _unseen(view, Payloads(lake.blobs), asked, generator):
+                del short[source_id]
+    plan.again.extend(short.values())
     plan.decode = [c for c in plan.decode if c.first.source_id not in short]
+
+
+def _lacking(
+    contents: Contents,
+    state: LakeState,
+    spaces: Sequence[SpaceContract],
+    generators: Sequence[GeneratorContract],
+) -> Again:
+    source_id = contents.first.source_id
+    settle = unsettled(state, source_id, [generator.key for generator in generators])
+    keys = (
+        s.key for s in spaces if settle is not None or (source_id, s.key) not in state.spaces_done
+    )
+    return Again(contents, tuple(keys), settle)
+
+
+def _unseen(
+    view: LakeView, payloads: Payloads, source_ids: Sequence[str], generator: GeneratorContract
+) -> set[str]:
+    """Those with a unit that a generator looks at, and whose pixels are not kept."""
+    columns = [*PARTITION_COLUMNS, "source_id", "pixels_hash"]
+    rows = view.live_units(columns=columns, source_ids=pa.array(source_ids))
+    rows = rows.filter(pc.field("pixels_hash") != "")
+    kept = payloads.kept(generator.frame_size) if rows.num_rows else set()
+    return {
+        source_id
+        for *where, source_id, pixels_hash in zip(
+            *(rows[c].to_pylist() for c in columns), strict=True
+        )
+        if str(Partition(*where)) in generator.partitions and pixels_hash not in kept
+    }
 
 
 def _unkept(
@@ -98,6 +142,11 @@ class Ready:
     milled: Milled
     arrays: Arrays
 
+    @property
+    def cut(self) -> CutSource:
+        """The same as one that was cut."""
+        return CutSource(self.again.contents, self.milled, self.arrays, self.again)
+
 
 @dataclass(slots=True)
 class _Opened:
@@ -117,6 +166,7 @@ class Unpacking:
         session: Has a pool named `UNPACK`.
         spaces: What there is to be embedded in, by key.
         wanted: Gives what a source still lacks in some spaces.
+        generators: What derives text.
     """
 
     def __init__(
@@ -125,11 +175,13 @@ class Unpacking:
         session: Session,
         spaces: Mapping[str, SpaceContract],
         wanted: Callable[[Milled, Collection[str]], list[Want]],
+        generators: Sequence[GeneratorContract] = (),
     ) -> None:
         self._lake = lake
         self._session = session
         self._spaces = spaces
         self._wanted = wanted
+        self._generators = {contract.key: contract for contract in generators}
         self._ahead: deque[str] = deque()
         self._facts: dict[str, SourceFacts] = {}
         self._units: dict[str, list[Unit]] = {}
@@ -151,7 +203,7 @@ class Unpacking:
         milled = Milled(
             source_id, facts.media_type, facts.title, facts.notes, (), units, (0,) * len(units)
         )
-        parts = self._split(milled, again.spaces) or [UnpackRequest((), 0, ())]
+        parts = self._split(milled, again) or [UnpackRequest((), 0, ())]
         self._opened[source_id] = _Opened(again, milled, parts)
         for number, part in enumerate(parts):
             self._session.submit(UNPACK, f"{source_id}/{number}", part)
@@ -174,16 +226,21 @@ class Unpacking:
             return None
         return _ready(self._opened.pop(source_id))
 
-    def _split(self, milled: Milled, spaces: Collection[str]) -> list[UnpackRequest]:
+    def _split(self, milled: Milled, again: Again) -> list[UnpackRequest]:
         """What is needed of a source, in requests of a bounded size."""
         texts: dict[str, None] = {}
         pixels: dict[int, dict[str, None]] = {}
-        for want in self._wanted(milled, spaces):
+        for want in self._wanted(milled, again.spaces):
             space = self._spaces[want.key.space]
             if space.input == "text":
                 texts[want.unit.embedded_text] = None
             else:
                 pixels.setdefault(space.frame_size, {})[want.unit.pixels_hash] = None
+        for key in again.settle.ask if again.settle else ():
+            generator = self._generators[key]
+            for unit in milled.units if generator.frame_size else ():
+                if unit.pixels_hash and generator.takes(unit):
+                    pixels.setdefault(generator.frame_size, {})[unit.pixels_hash] = None
         parts = [
             (size, chosen) for size, names in pixels.items() for chosen in _cut(names, _PIXELS)
         ]
@@ -227,7 +284,7 @@ def _cut(names: Iterable[str], size: int) -> list[tuple[str, ...]]:
 
 
 def _unit(row: Mapping[str, Any]) -> Unit:
-    """A row of `units` as a value: as much of it as its id and its inputs are made of."""
+    """A row of `units` as a value."""
     return Unit(
         source_id=row["source_id"],
         partition=Partition(row["modality"], row["granularity"]),
@@ -235,4 +292,8 @@ def _unit(row: Mapping[str, Any]) -> Unit:
         text=row["text"],
         context=row["context"],
         pixels_hash=row["pixels_hash"],
+        parent_id=row["parent_id"],
+        language=row["language"],
+        attributes=json.loads(row["attributes"]),
+        acl=tuple(row["acl"]),
     )

@@ -35,11 +35,23 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
+class Settle:
+    """Derived texts that are not as configured: these generators are to be asked; others' texts are to go."""
+
+    ask: tuple[str, ...]
+    withdraw: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
-    """A content whose units the lake has as they would be cut now, and which lacks vectors in spaces of these keys."""
+    """A content whose units the lake has as they would be cut now, and which lacks vectors in spaces of these keys.
+
+    Where derived texts are to be settled first, vectors are looked for in all spaces.
+    """
 
     contents: Contents
     spaces: tuple[str, ...]
+    settle: Settle | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +96,13 @@ class Planned:
         self.state = state
 
 
-def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iterable[str]) -> Plan:
+def make_plan(
+    listing: Listing,
+    state: LakeState,
+    fingerprint: str,
+    spaces: Iterable[str],
+    generators: Iterable[str] = (),
+) -> Plan:
     """Compare.
 
     Args:
@@ -92,9 +110,10 @@ def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iter
         state: What the lake knows.
         fingerprint: Of decoding and segmenting, as it would be done now.
         spaces: Keys of the spaces every source must be complete in.
+        generators: Keys of those whose texts must be among its units, and no others'.
     """
     plan = Plan(found=len(listing.files) + len(listing.unreadable))
-    complete = _complete_sources(state, fingerprint, tuple(spaces))
+    complete = _complete_sources(state, fingerprint, tuple(spaces), frozenset(generators))
     contents: dict[str, list[SourceFile]] = defaultdict(list)
     for file in _hashed(listing, state, plan):
         known = state.paths.get(file.uri)
@@ -238,12 +257,25 @@ def _settle_missing(listing: Listing, state: LakeState, plan: Plan) -> None:
             plan.gone.append(uri)
 
 
-def _complete_sources(state: LakeState, fingerprint: str, spaces: tuple[str, ...]) -> set[str]:
+def _complete_sources(
+    state: LakeState, fingerprint: str, spaces: tuple[str, ...], generators: frozenset[str]
+) -> set[str]:
+    derived = state.derived_done
     return {
         source_id
         for source_id, (done, _) in state.units_done.items()
-        if done == fingerprint and all((source_id, space) in state.spaces_done for space in spaces)
+        if done == fingerprint
+        and all((source_id, space) in state.spaces_done for space in spaces)
+        and derived.get(source_id, frozenset()) == generators
     }
+
+
+def unsettled(state: LakeState, source_id: str, generators: Sequence[str]) -> Settle | None:
+    """What is to be done about a source's derived texts; None if they are as these generators give them."""
+    done = state.derived_done.get(source_id, frozenset())
+    ask = tuple(key for key in generators if key not in done)
+    withdraw = not done.issubset(generators)
+    return Settle(ask, withdraw) if ask or withdraw else None
 
 
 def _hashed(listing: Listing, state: LakeState, plan: Plan) -> Iterable[SourceFile]:

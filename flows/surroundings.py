@@ -41,6 +41,7 @@ class Surroundings:
         self.watcher = watcher
         self.run_id = run_id
         self.spaces: tuple[SpaceContract, ...] = wiring.contracts(config)
+        self.generators = wiring.generators(config)
         self.fingerprint = wiring.fingerprint(config)
         self.balance = Balance()
         self._starter = ThreadPoolExecutor(1, "engine-start")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from infra.lake import Lake
     from schemas.blobs import BlobStore
     from schemas.config import Config
+    from schemas.derived import GeneratorContract
     from schemas.engine import Executor
     from schemas.space import SpaceContract
     from stages.index.snapshot import OpenSnapshot
@@ -27,7 +28,12 @@ _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's con
 _COUNTED_BY: Final = "minilm"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
-_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
+_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2} | {
+    "derive": 0.1,
+    "embed": 0.3,
+    "index": 0.2,
+}
+_DERIVES_AT_ONCE: Final = 32
 
 
 def workers(config: Config) -> int:
@@ -37,15 +43,47 @@ def workers(config: Config) -> int:
 
 def embedding_gpus(config: Config) -> tuple[float, int]:
     """The share of a GPU of one embedding actor, and the number of such actors."""
+    return _gpus(config, "embed")
+
+
+def deriving_gpus(config: Config) -> tuple[float, int]:
+    """The same for actors that derive text."""
+    return _gpus(config, "derive")
+
+
+def _gpus(config: Config, name: str) -> tuple[float, int]:
     here = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    share = config.engine.embed_gpus
-    if share is None:
-        share = 1.0 if here else 0.0
+    derives = _models_derive(config)
+    defaults = {"embed": 0.5 if derives else 1.0, "derive": 0.5}
+    asked = {"embed": config.engine.embed_gpus, "derive": config.engine.derive_gpus}
+    shares = {
+        pool: (default if here else 0.0) if asked[pool] is None else asked[pool] or 0.0
+        for pool, default in defaults.items()
+    }
+    if not derives:
+        shares["derive"] = 0.0  # rules need none
     if (
-        not share or not here
+        not shares[name] or not here
     ):  # a cluster's GPUs are not seen from its driver: as many actors as workers then
-        return share, workers(config)
-    return share, max(1, int(here / share))
+        return shares[name], workers(config)
+    return shares[name], max(1, int(here / sum(shares.values())))
+
+
+def _models_derive(config: Config) -> bool:
+    from stages.derive.registry import runs_model
+
+    return any(map(runs_model, generators(config)))
+
+
+def generators(config: Config) -> tuple[GeneratorContract, ...]:
+    """What derives text, by name.
+
+    Raises:
+        ConfigError: One of them cannot be.
+    """
+    from stages.derive.registry import contract
+
+    return tuple(contract(name, settings) for name, settings in sorted(config.derive.items()))
 
 
 def contracts(config: Config) -> tuple[SpaceContract, ...]:
@@ -78,7 +116,8 @@ def make_executor(config: Config) -> Executor:
 
 
 def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
-    """The five pools of a run over a lake; by default over one in which no payloads are."""
+    """The six pools of a run over a lake; by default over one in which no payloads are."""
+    from flows.deriving import DERIVE
     from flows.embedding import CALL_COST, EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
@@ -86,6 +125,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     from infra.sources import open_file
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
+    from stages.derive.stage import DeriveStage
     from stages.embed.registry import contract
     from stages.embed.stage import EmbedStage
     from stages.index.stage import IndexStage
@@ -100,16 +140,16 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
     payloads = Payloads.at(lake_url)
     keep = payloads.keep if config.engine.keep_payloads else None
-    gpus, embedders = embedding_gpus(config)
+    on_gpus = {EMBED: embedding_gpus(config), DERIVE: deriving_gpus(config)}
 
     def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
+        share, actors = on_gpus.get(name, (0.0, workers(config)))
         resources = Resources(
             cpus=_SHARES[name],
-            gpus=gpus if name == EMBED else 0,
+            gpus=share,
             memory_bytes=limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0,
             threads=_ENCODER_THREADS,
         )
-        actors = embedders if name == EMBED else workers(config)
         return StageSpec(name, factory, resources, actors=actors, **rest)
 
     open_one = partial(open_file, limit_bytes=limits.file_bytes)
@@ -126,6 +166,11 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
             timeout_s=limits.recognise_timeout_s,
         ),
         spec(UNPACK, partial(UnpackStage, counted_by, payloads.read)),
+        spec(
+            DERIVE,
+            partial(DeriveStage, generators(config), counted_by),
+            batching=Batching(max_items=_DERIVES_AT_ONCE),
+        ),
         spec(
             EMBED,
             partial(EmbedStage, spaces),

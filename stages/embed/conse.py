@@ -83,6 +83,15 @@ class ConSE:
         self._text = minilm.MiniLM(self.query_space)
         self._label_vectors: dict[int, np.ndarray] = {}
 
+    def load(self) -> None:
+        """Load the classifier now.
+
+        Raises:
+            ContractError: The installed model is not the contract's.
+            MissingExtraError: The model's package is not installed.
+        """
+        _ = self._model
+
     def encode(self, stacks: Sequence[np.ndarray]) -> np.ndarray:
         """Embed stacks of frames.
 
@@ -99,7 +108,7 @@ class ConSE:
         for i, stack in enumerate(stacks):
             self._check_stack(i, stack)
         frames = [frame for stack in stacks for frame in stack]
-        mixes = self._mix_labels(self._logits(frames))
+        mixes = self._mix_labels(self.logits(frames))
         vectors = np.empty((len(stacks), self.contract.dim), dtype=np.float32)
         start = 0
         for row, stack in enumerate(stacks):
@@ -121,7 +130,8 @@ class ConSE:
         if stack.dtype != np.uint8:
             raise ContractError(f"stack {i} is {stack.dtype}, {self.contract.name} takes uint8")
 
-    def _logits(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+    def logits(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """What the classifier says of frames, uint8 [224, 224, 3] each: float32 [n, 1000], in order of the labels."""
         import torch
 
         rows = self.contract.batch_frames
