@@ -215,6 +215,10 @@ class Config(_Section):
     profile: Profile = Profile()
     derive: dict[Name, Derivation] = Field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        """Of its values: a dict among them has no hash of its own."""
+        return hash(self.model_dump_json())
+
     @classmethod
     def load(cls, path: Path | None) -> Self:
         """Read a TOML file, or the defaults for None.

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from schemas.derived import GeneratorContract
+from stages.derive.cleaning import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,12 +23,13 @@ _RULES: Final = 1  # raised with every change of what is asked
 _PARTITIONS: Final = ("text/paragraph",)
 _TEXTS: Final = 2
 _WORDS: Final = range(3, 21)  # of a question that says what it is about
-_QUESTION: Final = re.compile(r"(?:^|(?<=[.!?\n])\s*)(?:Q[:.)]\s*)?([A-Z][^.!?\n]{8,160}\?)")
+_ASKS: Final = "Wh(?:at|en|ere|ich|o|y)|How|Can|Could|Do|Does|Did|Is|Are|May|Must|Should|Will"
+_QUESTION: Final = re.compile(rf"(?:Q[:.)]\s*)?((?:{_ASKS})\b[^.!?\n]{{8,160}}\?)")
 _HOW_TO: Final = re.compile(r"^how to (?=[a-z])", re.I)
 _DOING: Final = re.compile(r"^[A-Z][a-z]{2,}ing (?!is\b|are\b|of\b)[a-z]")
 _NUMBER: Final = re.compile(r"^(?:[0-9]+|[IVX]+|[A-Z])(?:\.[0-9]+)*[.)]?\s+")
 _DEFINITION: Final = re.compile(
-    r"^(?:(?:The|An?) )?([A-Za-z][\w-]*(?: [\w-]+){0,3}) (is|are) (?:an?|the|one of)\s"
+    r"((?:(?:The|An?) )?)([A-Za-z][\w-]*(?: [\w-]+){0,3}) (is|are) (?:an?|the|one of)\s"
 )
 _NOT_NAMED: Final = frozenset(
     {"this", "that", "these", "those", "it", "there", "here", "he", "she", "they", "we", "you"}
@@ -67,7 +69,7 @@ def _questions(unit: Unit) -> tuple[str, ...]:
     if unit.language not in ("", "en"):
         return ()
     found = [*_of_heading(unit.context.rpartition(" > ")[2]), *_of_text(unit.text)]
-    kept = (question for question in found if len(question.split()) in _WORDS)
+    kept = [question for question in map(clean, found) if len(question.split()) in _WORDS]
     return tuple(dict.fromkeys(kept))[:_TEXTS]
 
 
@@ -85,6 +87,6 @@ def _of_text(text: str) -> Iterator[str]:
     if question := _QUESTION.match(text):
         yield question[1]
     if defined := _DEFINITION.match(text):
-        name, verb = defined[1], defined[2]
+        article, name, verb = defined.groups()
         if name.split(" ")[0].lower() not in _NOT_NAMED:
-            yield f"What {verb} {name}?"
+            yield f"What {verb} {article.lower()}{name}?"

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from schemas.config import Derivation
     from schemas.derived import GeneratorContract
 
-ROWS: Final = 4  # of a pass; another number would be another sum
+ROWS: Final = 4  # of a pass, and threads of one: other numbers would be other sums
+THREADS: Final = 1
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -120,6 +121,7 @@ def generate(model: Any, inputs: Any, *, max_new_tokens: int, beams: int = 1) ->
     """Token ids of the answers, `beams` for each row of the inputs, without the inputs: int64 [rows * beams, n]."""
     import torch
 
+    torch.set_num_threads(THREADS)
     with torch.inference_mode():
         ids = model.generate(
             **inputs.to(model.device),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from schemas.derived import GeneratorContract
+from stages.derive.cleaning import clean
 from stages.embed import conse
 from stages.embed.labels import LABELS_DIGEST, label_texts
 
@@ -30,9 +31,8 @@ _PARTITIONS: Final = (
     "video/clip",
     "video/video",
 )
-_MAX_CLASSES: Final = 3
-_LEAST_SURE: Final = 0.1  # probability of the likeliest class: below, it is a guess
-_LEAST_SHARE: Final = 0.25  # of the likeliest one's probability, for a class to be told beside it
+_MAX_CLASSES: Final = 5
+_LEAST_SURE: Final = 0.02  # probability of a class that is told
 _MAX_SOUNDS: Final = 2
 _TAG: Final = re.compile(r"(?:^|; )(.+?) (\d\.\d\d)(?=; |$)")
 _SHOWN: Final = {"image": "A picture of", "video": "A video of"}
@@ -76,7 +76,7 @@ class Teller:
         """One sentence or two for each, none where nothing is surely seen or heard."""
         seen = self._seen([s.pixels for s in subjects])
         return [
-            tuple(filter(None, [_said(subject, classes)]))
+            tuple(filter(None, [clean(_said(subject, classes))]))
             for subject, classes in zip(subjects, seen, strict=True)
         ]
 
@@ -96,10 +96,7 @@ class Teller:
 
     def _names(self, shares: np.ndarray) -> tuple[str, ...]:
         best = np.argsort(-shares, kind="stable")[:_MAX_CLASSES]
-        top = shares[best[0]]
-        if top < _LEAST_SURE:
-            return ()
-        return tuple(self._labels[i] for i in best.tolist() if shares[i] >= _LEAST_SHARE * top)
+        return tuple(self._labels[i] for i in best.tolist() if shares[i] >= _LEAST_SURE)
 
 
 def _said(subject: Subject, classes: Sequence[str]) -> str:

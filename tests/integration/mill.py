@@ -41,6 +41,7 @@ class Mill:
         self.sources = [str(self.corpus)]
         self.lake = Lake.open(str(folder / "lake"), create=True)
         self.config = config or Config()
+        self.fingerprint = "fp"  # of decoding and segmenting
 
     @staticmethod
     def spaces_of(config: Config) -> tuple[SpaceContract, ...]:
@@ -61,8 +62,12 @@ class Mill:
 
     def listed(self, state: LakeState) -> Plan:
         spaces = [space.key for space in self.spaces_of(self.config)]
-        plan = make_plan(list_sources(self.sources), state, "fp", spaces)
-        spare_decoding(plan, self.lake, state, "fp", self.spaces_of(self.config))
+        generators = wiring.generators(self.config)
+        keys = [generator.key for generator in generators]
+        plan = make_plan(list_sources(self.sources), state, self.fingerprint, spaces, keys)
+        spare_decoding(
+            plan, self.lake, state, self.fingerprint, self.spaces_of(self.config), generators
+        )
         return plan
 
     def session(self) -> Session:
@@ -81,10 +86,11 @@ class Mill:
                 self.lake,
                 session,
                 spaces=spaces,
-                fingerprint="fp",
+                fingerprint=self.fingerprint,
                 run_id=run_id,
                 engine=self.config.engine,
                 watcher=ProgressWatcher(quiet=True),
+                generators=wiring.generators(self.config),
             )
             balance = work.run(plan, state)
         balance.check()
