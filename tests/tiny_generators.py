@@ -16,11 +16,10 @@ from transformers import (
 )
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-_WORDS = (
-    "a the of in mill wheel water stone grain flour river picture shows what how does is are old"
-    " describe this one or two short sentences . name it ? with by and turns grinds"
-).split()
-_MARKS = ["<pad>", "</s>", "<s>", "<unk>", "<image>"]
+_WORDS = """a the of in mill wheel water stone grain flour river picture shows what how does is are old
+ describe this one or two short sentences . name it ? with by and turns grinds"""
+_MARKS = {"pad_token": "<pad>", "eos_token": "</s>", "bos_token": "<s>", "unk_token": "<unk>"}
+_IMAGE = "<image>"
 
 
 def save_llava(folder: Path) -> Path:
@@ -47,7 +46,7 @@ def save_llava(folder: Path) -> Path:
             bos_token_id=2,
             eos_token_id=1,
         ),
-        image_token_index=tokeniser.convert_tokens_to_ids("<image>"),
+        image_token_index=tokeniser.convert_tokens_to_ids(_IMAGE),
         vision_feature_layer=-1,
         image_seq_length=4,
     )
@@ -85,14 +84,13 @@ def save_t5(folder: Path) -> Path:
 
 
 def _tokeniser() -> PreTrainedTokenizerFast:
-    vocabulary = {word: number for number, word in enumerate([*_MARKS, *_WORDS])}
-    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    vocabulary = {
+        word: number for number, word in enumerate([*_MARKS.values(), _IMAGE, *_WORDS.split()])
+    }
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token=_MARKS["unk_token"]))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
         tokenizer_object=words,
-        pad_token="<pad>",
-        eos_token="</s>",
-        bos_token="<s>",
-        unk_token="<unk>",
-        extra_special_tokens={"image_token": "<image>"},
+        **_MARKS,
+        extra_special_tokens={"image_token": _IMAGE},
     )
