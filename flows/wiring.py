@@ -140,18 +140,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
     payloads = Payloads.at(lake_url)
     keep = payloads.keep if config.engine.keep_payloads else None
-    on_gpus = {EMBED: embedding_gpus(config), DERIVE: deriving_gpus(config)}
-
-    def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
-        share, actors = on_gpus.get(name, (0.0, workers(config)))
-        resources = Resources(
-            cpus=_SHARES[name],
-            gpus=share,
-            memory_bytes=limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0,
-            threads=_ENCODER_THREADS,
-        )
-        return StageSpec(name, factory, resources, actors=actors, **rest)
-
+    spec = partial(_spec, config)
     open_one = partial(open_file, limit_bytes=limits.file_bytes)
     return [
         spec(
@@ -178,6 +167,19 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
         ),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
+
+
+def _spec(config: Config, name: str, factory: Any, **rest: Any) -> StageSpec:
+    """A pool with the resources of its name."""
+    on_gpus = {"embed": embedding_gpus, "derive": deriving_gpus}
+    gpus, actors = on_gpus[name](config) if name in on_gpus else (0.0, workers(config))
+    resources = Resources(
+        cpus=_SHARES[name],
+        gpus=gpus,
+        memory_bytes=config.limits.decode_memory_bytes if name in ("decode", "recognise") else 0,
+        threads=_ENCODER_THREADS,
+    )
+    return StageSpec(name, factory, resources, actors=actors, **rest)
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
