@@ -168,7 +168,11 @@ def _embeddings(ids: pa.Array, vectors: np.ndarray, batch_id: str) -> pa.Table:
     return _table(
         EMBEDDINGS,
         len(vectors),
-        {"input_hash": ids, "vector": lists},
+        {
+            "input_hash": ids,
+            "vector": lists,
+            "marks": pa.nulls(len(vectors), EMBEDDINGS.field("marks").type),
+        },
         _PLACE | {"batch": batch_id},
     )
 

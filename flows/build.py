@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from schemas.engine import Session
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
-    from schemas.space import SpaceContract
+    from schemas.space import Probe, SpaceContract
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class SnapshotBuilder:
         self._spaces = spaces
         self._config = config
         self._base = {(e.partition, e.space): e for e in before.indexes}
+        self._probed = before.published.probes if before.published else {}
         self._store = SegmentStore(lake.blobs, before.known)
         asked = read_questions(Path(config.queries)) if config.queries else []
         self._questions = Questions(Pool(session, EMBED), list(dict.fromkeys(asked)))  # each once
@@ -109,6 +110,8 @@ class SnapshotBuilder:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
+        if space.representation != "dense" or not space.takes(partition):
+            return None
         return self._builder(partition, space).build()
 
     def foresee(self, partition: Partition, space: SpaceContract) -> Foreseen:
@@ -137,8 +140,17 @@ class SnapshotBuilder:
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
             {},
         )
+        manifest = replace(manifest, probes=self._probes(manifest.spaces))
         self._write_manifest(manifest)
         return manifest
+
+    def _probes(self, spaces: Sequence[SpaceContract]) -> dict[str, Probe]:
+        """Self-checks of the encoders: those of the published snapshot, which its vectors came from, and new ones."""
+        made = {
+            space.key: self._probed.get(space.key) or self._questions.probe(space)
+            for space in spaces
+        }
+        return {key: found for key, found in made.items() if found}
 
     @cached_property
     def _view(self) -> LakeView:

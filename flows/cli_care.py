@@ -124,12 +124,13 @@ def verify(
         raise typer.Exit(EXIT_FAILED)
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """What is installed, which models, GPU and ffmpeg; what is missing and how to get it."""
     from flows.doctor import examine
     from flows.show import show_doctor
+    from schemas.config import Config
 
-    found = examine()
+    found = examine(Config.load(config) if config else None)
     give(as_json, {"checks": found}, lambda: show_doctor(found))
     if any(check["needed"] and not check["ok"] for check in found):
         raise typer.Exit(EXIT_FAILED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.exact import LiveVectors, Question
     from infra.lake import Lake
     from schemas.config import Config
-    from schemas.space import SpaceContract
+    from schemas.space import DenseEncoder, SpaceContract
 
 _SHOWN: Final = 20  # lines of neighbours that a person is shown
 
@@ -85,13 +85,14 @@ def _parsed(text: str) -> Partition:
 
 
 def _known_spaces(lake: Lake, config: Config) -> list[SpaceContract]:
-    """Of the configuration, and of what is published."""
+    """Dense ones of the configuration, and of what is published."""
     from flows.manifests import published_manifest
     from flows.wiring import contracts
 
     published = published_manifest(lake.blobs)
     spaces = published.spaces if published else ()
-    return list({space.key: space for space in (*contracts(config), *spaces)}.values())
+    known = {space.key: space for space in (*contracts(config), *spaces)}
+    return [space for space in known.values() if space.representation == "dense"]
 
 
 def _asked(contract: SpaceContract, live: LiveVectors, queries: Path | None, rows: int) -> Question:
@@ -102,7 +103,8 @@ def _asked(contract: SpaceContract, live: LiveVectors, queries: Path | None, row
     if queries is None:
         return Question(*live.sample(rows))
     questions = read_questions(queries)
-    return Question(questions, make_encoder(contract).encode_queries(questions))
+    encoder = cast("DenseEncoder", make_encoder(contract))
+    return Question(questions, encoder.encode_queries(questions))
 
 
 def _search(

@@ -10,10 +10,8 @@ from flows.rows import text_hash
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import numpy as np
-
     from schemas.engine import Failure
-    from schemas.space import SpaceContract
+    from schemas.space import Embedding, SpaceContract
     from schemas.unit import Unit
     from stages.messages import Milled
 
@@ -37,7 +35,7 @@ class Want(NamedTuple):
 class _Entry:
     waiting: set[str] = field(default_factory=set)  # sources that wait for it
     users: int = 0  # sources that were not sealed yet
-    result: np.ndarray | Failure | None = None
+    result: Embedding | Failure | None = None
     attempts: int = 1
 
 
@@ -80,7 +78,7 @@ class VectorDesk:
         self._missing[source_id] = missing
         return fresh
 
-    def arrived(self, key: Key, result: np.ndarray | Failure, attempts: int) -> list[str]:
+    def arrived(self, key: Key, result: Embedding | Failure, attempts: int) -> list[str]:
         """The encoder answered; gives the sources that now have everything."""
         entry = self._entries[key]
         entry.result = result
@@ -97,7 +95,7 @@ class VectorDesk:
         """Whether every vector of the source has its answer."""
         return self._missing[source_id] == 0
 
-    def result(self, key: Key) -> tuple[np.ndarray | Failure, int]:
+    def result(self, key: Key) -> tuple[Embedding | Failure, int]:
         """The vector or the failure, and the attempts it took."""
         entry = self._entries[key]
         if entry.result is None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib import metadata, util
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from schemas.config import Config
 
 _PACKAGES: Final = (
     "ray", "prefect", "torch", "transformers", "sentence-transformers", "pyarrow", "deltalake",
@@ -60,12 +63,16 @@ _MODELS: Final = (
 )
 
 
-def examine() -> list[dict[str, Any]]:
-    """One row a part: ``{"name", "ok", "needed", "found", "advice"}``."""
+def examine(config: Config | None = None) -> list[dict[str, Any]]:
+    """One row a part: ``{"name", "ok", "needed", "found", "advice"}``; with a configuration, its spaces too."""
+    from flows.doctor_spaces import derive_rows, space_rows
+
     return [
         *(_package(name) for name in _PACKAGES),
         _faiss(),
         *(_model(model) for model in _MODELS),
+        *space_rows(config),
+        *derive_rows(config),
         _ffmpeg(),
         _fence(),
         _gpu(),

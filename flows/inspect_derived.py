@@ -45,8 +45,8 @@ def derive_here(
     notes = []
     for contract in chosen:
         for unit in filter(contract.takes, units):
-            looks = contract.frame_size and unit.pixels_array is not None
-            shown = (arrays[unit.pixels_array],) if looks else ()
+            at = unit.pixels_array if contract.frame_size else None
+            shown = () if at is None else (arrays[at],)
             try:
                 derived = _asked(stage, contract.key, unit, shown)
             except GristmillError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.pools import Pool
-    from schemas.space import SpaceContract
+    from schemas.space import Probe, SpaceContract
 
 
 class Questions:
@@ -47,6 +47,17 @@ class Questions:
             key = f"question {number:06} in {space.key}"
             self._pool.submit(key, request, group=f"questions {space.key}")
         self._pool.flush()
+
+    def probe(self, space: SpaceContract) -> Probe | None:
+        """What the encoder makes of its self-check; None where no question was embedded: none is loaded for it."""
+        if space.key not in self._done:
+            return None
+        key = f"self-check of {space.key}"
+        self._pool.submit(key, EmbedRequest(space.key, probe=True), group=key)
+        self._pool.flush()
+        ((_, found, _),) = self._pool.replies()
+        made: Probe = found
+        return made
 
     def of(self, space: SpaceContract) -> Queries:
         """As queries in a space."""

@@ -11,16 +11,16 @@ import pyarrow as pa
 from infra.lake import CommitBatch, SourceFacts
 from schemas.ids import canonical_json, digest
 from schemas.source import SourceFile
+from schemas.space import Marked
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import numpy as np
-
     from infra.lake import KnownPath
     from schemas.engine import Failure
     from schemas.partition import Partition
+    from schemas.space import Embedding
     from schemas.unit import Unit
     from stages.messages import Milled
 
@@ -103,15 +103,17 @@ class BatchRows:
             self._complete("derived", source_id=source_id, fingerprint=key)
 
     def add_vector(
-        self, space: str, partition: Partition, input_hash: str, vector: np.ndarray
+        self, space: str, partition: Partition, input_hash: str, found: Embedding
     ) -> None:
-        """A vector of a content in a partition."""
+        """What a content of a partition became in a space."""
+        numbers, marks = found if isinstance(found, Marked) else (found, None)
         self.embeddings.setdefault(space, []).append(
             {
                 "modality": partition.modality,
                 "granularity": partition.granularity,
                 "input_hash": input_hash,
-                "vector": vector,
+                "vector": numbers.ravel(),
+                "marks": marks,
                 "batch": self.batch_id,
             }
         )

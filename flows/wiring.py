@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.engine import Batching, Resources, StageSpec
+from schemas.errors import ConfigError
 from schemas.ids import canonical_json, digest
+from schemas.space_config import FRAME_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from infra.lake import Lake
     from schemas.blobs import BlobStore
     from schemas.config import Config
     from schemas.derived import GeneratorContract
     from schemas.engine import Executor
-    from schemas.space import SpaceContract
+    from schemas.space import Probe, SpaceContract
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
 
@@ -26,6 +30,7 @@ PIPELINE_VERSION: Final = 2
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 # Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
 _COUNTED_BY: Final = "minilm"
+_NO_LAKE: Final = "memory://"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
 _SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2} | {
@@ -83,23 +88,62 @@ def generators(config: Config) -> tuple[GeneratorContract, ...]:
     """
     from stages.derive.registry import contract
 
-    return tuple(contract(name, settings) for name, settings in sorted(config.derive.items()))
+    if not config.derive:
+        return ()
+    side = frame_size(contracts(config))
+    return tuple(
+        contract(name, settings, frame_size=side)
+        for name, settings in sorted(config.derive.items())
+    )
 
 
 def contracts(config: Config) -> tuple[SpaceContract, ...]:
-    """The spaces of the profile, in its order."""
+    """The spaces of the profile, in its order.
+
+    Raises:
+        ConfigError: There is no such space, its configuration does not fit its model, or it does not fit the others.
+        MissingExtraError: A model is not on this machine; says how to fetch it.
+    """
     from stages.embed.registry import contract
 
-    return tuple(contract(name, threads=_ENCODER_THREADS) for name in config.profile.spaces)
+    found = tuple(
+        contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
+        for name in config.profile.spaces
+    )
+    for space in found:
+        if space.input == "sound":
+            raise ConfigError(
+                f"profile.spaces has {space.name!r}, which takes sound: units have no sound to embed yet, so it would"
+                " stay empty. Leave it out"
+            )
+    return found
+
+
+def frame_size(spaces: Sequence[SpaceContract]) -> int:
+    """Side in pixels of the pictures that decoders make: what every pixel space takes.
+
+    Raises:
+        ConfigError: They take pictures of different sizes.
+    """
+    sizes = {space.name: space.frame_size for space in spaces if space.input == "pixels"}
+    if len(set(sizes.values())) > 1:
+        each = ", ".join(f"{name} takes {size}" for name, size in sizes.items())
+        raise ConfigError(
+            f"the pixel spaces of a profile share their pictures, and these differ: {each}."
+            " Set spaces.NAME.frame_size alike: a model makes its own size of what it is given"
+        )
+    return next(iter(sizes.values()), FRAME_SIZE)
 
 
 def fingerprint(config: Config) -> str:
     """Of everything between a file's bytes and its units (limits only decide what is rejected)."""
-    read_as = {
+    read_as: dict[str, Any] = {
         "version": PIPELINE_VERSION,
         "segmentation": config.segmentation.model_dump(),
         "recognition": config.recognition.model_dump(),
     }
+    if (size := frame_size(contracts(config))) != FRAME_SIZE:
+        read_as["frame_size"] = size
     return digest("pipeline", canonical_json(read_as))
 
 
@@ -115,7 +159,7 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
+def stage_specs(config: Config, lake_url: str = _NO_LAKE) -> list[StageSpec]:
     """The six pools of a run over a lake; by default over one in which no payloads are."""
     from flows.deriving import DERIVE
     from flows.embedding import CALL_COST, EMBED
@@ -137,7 +181,9 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
-    options = DecodeOptions(limits, segmentation, recognition, passwords=config.decoding.passwords)
+    options = DecodeOptions(
+        limits, segmentation, recognition, frame_size(spaces), config.decoding.passwords
+    )
     payloads = Payloads.at(lake_url)
     keep = payloads.keep if config.engine.keep_payloads else None
     spec = partial(_spec, config)
@@ -162,7 +208,7 @@ def stage_specs(config: Config, lake_url: str = "memory://") -> list[StageSpec]:
         ),
         spec(
             EMBED,
-            partial(EmbedStage, spaces),
+            partial(EmbedStage, spaces, _probes(lake_url)),
             batching=Batching(max_items=4096, max_cost=CALL_COST),
         ),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
@@ -180,6 +226,14 @@ def _spec(config: Config, name: str, factory: Any, **rest: Any) -> StageSpec:
         threads=_ENCODER_THREADS,
     )
     return StageSpec(name, factory, resources, actors=actors, **rest)
+
+
+def _probes(lake_url: str) -> dict[str, Probe]:
+    """What the encoders of the published snapshot made of their self-checks; nothing where none is published."""
+    from flows.manifests import published_manifest
+
+    published = published_manifest(open_blobs_of(lake_url)) if lake_url != _NO_LAKE else None
+    return published.probes if published else {}
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
@@ -203,7 +257,11 @@ def open_retriever(url: str, snapshot: str = "current") -> Retriever:
     from stages.route.search import Retriever
 
     def retriever(opened: OpenSnapshot) -> Retriever:
-        encoders = {space.key: make_encoder(space) for space in opened.manifest.spaces}
+        manifest = opened.manifest
+        encoders = {
+            space.key: make_encoder(space, recorded=manifest.probes.get(space.key))
+            for space in manifest.spaces
+        }
         return Retriever(opened, encoders)
 
     return with_snapshot(url, retriever, snapshot)

@@ -9,10 +9,9 @@ from flows.desk import Key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
-
     from flows.desk import Want
     from infra.lake import Lake
+    from schemas.space import Embedding
 
 
 class WrittenVectors:
@@ -35,7 +34,7 @@ class WrittenVectors:
         """It is in a batch."""
         self._written[want.key.space].add(_row(want))
 
-    def recall(self, wants: Sequence[Want]) -> dict[Key, np.ndarray]:
+    def recall(self, wants: Sequence[Want]) -> dict[Key, Embedding]:
         """Vectors of contents that were embedded before, though for units of another partition.
 
         One that is on its way into the lake right now is not found, and embedded again.

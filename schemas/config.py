@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,9 +14,12 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from schemas.errors import ConfigError
+from schemas.presets import Preset, with_preset
+from schemas.space_config import SpaceConfig, SpaceName  # noqa: TC001 - pydantic reads the types
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,9 +189,11 @@ class Derivation(_Section):
 class Profile(_Section):
     """Which spaces are embedded, by name. Each takes every unit that has its kind of input.
 
-    The first text space is the one that questions are routed by.
+    The first text space is the one that questions are routed by. `preset` is a set of choices that comes with gristmill
+    (schemas/profiles); what the configuration says itself goes before it.
     """
 
+    preset: Preset = "starter"
     spaces: tuple[str, ...] = Field(default=("minilm", "conse"), min_length=1)
 
     @field_validator("spaces")
@@ -214,6 +219,12 @@ class Config(_Section):
     indexing: Indexing = Indexing()
     profile: Profile = Profile()
     derive: dict[Name, Derivation] = Field(default_factory=dict)
+    spaces: dict[SpaceName, SpaceConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return with_preset(values)
 
     def __hash__(self) -> int:
         """Of its values: a dict among them has no hash of its own."""

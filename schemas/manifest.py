@@ -14,7 +14,7 @@ from schemas.space import SpaceContract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from schemas.space import Metric
+    from schemas.space import Metric, Probe
 
 FORMAT_VERSION: Final = 2
 
@@ -174,7 +174,10 @@ class IndexManifest:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made."""
+    """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made.
+
+    `probes` has what each space's encoder made of the inputs of its self-check, by the space's key.
+    """
 
     snapshot_id: str
     created_at: str
@@ -185,6 +188,7 @@ class Manifest:
     sources: FileRef
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    probes: dict[str, Probe] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from schemas.ids import canonical_json, digest
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 FINGERPRINT_CHARS: Final = 12
 Metric = Literal["inner_product", "l2"]
 Representation = Literal["dense", "tokens", "sparse"]
+# What an encoder made of the fixed inputs of its self-check (stages/embed/probe.py): ``query`` and ``document``.
+Probe = dict[str, list[float]]
 # Fields that came later: while they say nothing new they are not part of a fingerprint, so vectors stay what they were.
 _LATER: Final = {
     "metric": "inner_product",
     "matryoshka": [],
     "representation": "dense",
     "partitions": [],
+    "truncate_dim": 0,
+    "remote_code": False,
 }
+# Fields that no vector depends on: they are no part of what a space is.
+_ASIDE: Final = ("location", "licence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class SpaceContract:
         weights_digest: SHA-256 of the weights file (64 hex characters).
         dim: Length of a vector.
         dtype: Compute type of the model (``float32``, ``bfloat16``).
-        input: What a document is: its text, or its pixels.
+        input: What a document is: its text, its pixels or its sound.
         pooling: How token or frame outputs become one vector.
         normalised: Whether vectors have L2 norm 1 (inner product is then the cosine).
         query_prompt: Put before a query.
@@ -56,6 +62,11 @@ class SpaceContract:
         representation: What a unit becomes: one vector; a vector for each token or patch (late interaction, Khattab
             and Zaharia 2020, arXiv 2004.12832); or weights of terms, of which few are not 0.
         partitions: The only ones are embedded, ascending (``page/page``); empty for all that have its input.
+        truncate_dim: The leading dims of the model's vectors that are kept and renormalised; 0 for all of them.
+        remote_code: The model's repository brings code of its own, which only runs where it is asked for.
+        location: The folder that the model was in where the contract was made, if it is no cache of Hugging Face's.
+            Another place with the same files is as good, so neither equality nor the fingerprint know it.
+        licence: Of the weights, as the configuration or the model's card says; empty where nobody does. As above.
     """
 
     name: str
@@ -65,7 +76,7 @@ class SpaceContract:
     weights_digest: str
     dim: int
     dtype: str
-    input: Literal["text", "pixels"]
+    input: Literal["text", "pixels", "sound"]
     pooling: str
     normalised: bool = True
     query_prompt: str = ""
@@ -81,11 +92,16 @@ class SpaceContract:
     matryoshka: tuple[int, ...] = ()
     representation: Representation = "dense"
     partitions: tuple[str, ...] = ()
+    truncate_dim: int = 0
+    remote_code: bool = False
+    location: str = field(default="", compare=False)
+    licence: str = field(default="", compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {k: v for k, v in values.items() if k not in _LATER or v != _LATER[k]}
+        unsaid = {**_LATER, **dict.fromkeys(_ASIDE, "")}
+        return {k: v for k, v in values.items() if k not in unsaid or v != unsaid[k]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SpaceContract:
@@ -95,8 +111,9 @@ class SpaceContract:
 
     @property
     def fingerprint(self) -> str:
-        """12 hex characters over all fields."""
-        return digest("space", canonical_json(self.as_dict()))[:FINGERPRINT_CHARS]
+        """12 hex characters over all fields that a vector depends on."""
+        values = {k: v for k, v in self.as_dict().items() if k not in _ASIDE}
+        return digest("space", canonical_json(values))[:FINGERPRINT_CHARS]
 
     @property
     def key(self) -> str:
@@ -114,7 +131,8 @@ class SpaceContract:
     def differences(self, other: SpaceContract) -> list[str]:
         """Readable ``field: ours != theirs`` lines; empty when equal."""
         ours, theirs = asdict(self), asdict(other)
-        return [f"{k}: {ours[k]!r} != {theirs[k]!r}" for k in ours if ours[k] != theirs[k]]
+        named = [k for k in ours if k not in _ASIDE]
+        return [f"{k}: {ours[k]!r} != {theirs[k]!r}" for k in named if ours[k] != theirs[k]]
 
 
 class TextEncoder(Protocol):
@@ -158,6 +176,33 @@ class PixelEncoder(Protocol):
         """Embed text queries into this space, float32 [len(texts), dim]."""
 
 
+class SoundEncoder(Protocol):
+    """Embeds sounds, and text queries into the same space."""
+
+    contract: SpaceContract
+    sample_rate: int
+
+    def encode(self, sounds: Sequence[np.ndarray]) -> np.ndarray:
+        """Embed sounds.
+
+        Args:
+            sounds: float32 [n_samples] each, mono at `sample_rate` Hz in -1..1; n_samples may differ, at least 1.
+
+        Returns:
+            float32 [len(sounds), dim]; row i does not depend on the other sounds.
+        """
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed text queries into this space, float32 [len(texts), dim]."""
+
+
+class Reranker(Protocol):
+    """Reads a question and a text together. Its scores say which text answers better, and nothing else."""
+
+    def score(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        """How well each text answers, float32 [len(texts)]; row i does not depend on the other texts."""
+
+
 class SparseVector(NamedTuple):
     """Weights of the few terms that are not 0.
 
@@ -180,6 +225,33 @@ class TokenVectors(NamedTuple):
 
     vectors: np.ndarray
     kinds: np.ndarray
+
+
+class Marked(NamedTuple):
+    """How token vectors and sparse vectors travel and lie in the lake: rows of numbers, with a whole number to each.
+
+    Attributes:
+        values: float32 [n, width]: token vectors, or the weights of a sparse vector (width 1).
+        marks: int32 [n]: kinds of tokens, or terms.
+    """
+
+    values: np.ndarray
+    marks: np.ndarray
+
+    @classmethod
+    def of(cls, what: TokenVectors | SparseVector) -> Marked:
+        """The same in this form."""
+        if isinstance(what, SparseVector):
+            return cls(what.weights.reshape(-1, 1), what.terms)
+        return cls(*what)
+
+    def as_tokens(self) -> TokenVectors:
+        """Of a space of token vectors."""
+        return TokenVectors(self.values, self.marks)
+
+    def as_sparse(self) -> SparseVector:
+        """Of a space of sparse vectors."""
+        return SparseVector(self.marks, self.values[:, 0])
 
 
 class TokensEncoder(Protocol):
@@ -206,4 +278,8 @@ class SparseEncoder(Protocol):
         """Embed queries."""
 
 
-Encoder = TextEncoder | PixelEncoder
+DenseEncoder = TextEncoder | PixelEncoder | SoundEncoder
+Encoder = DenseEncoder | TokensEncoder | SparseEncoder
+if TYPE_CHECKING:
+    Encoded = np.ndarray | list[TokenVectors] | list[SparseVector]  # of many inputs
+    Embedding = np.ndarray | Marked  # of one, as it is stored

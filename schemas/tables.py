@@ -57,7 +57,12 @@ EMBEDDINGS: Final = pa.schema(
         ("modality", pa.string()),
         ("granularity", pa.string()),
         ("input_hash", pa.string()),  # text_hash or pixels_hash of the units it belongs to
-        ("vector", pa.list_(pa.field("element", pa.float32()))),
+        (
+            "vector",
+            pa.list_(pa.field("element", pa.float32())),
+        ),  # a row's numbers, one after the other
+        # Of token vectors the kind of each, of a sparse vector the term of each weight; null in a dense space.
+        ("marks", pa.list_(pa.field("element", pa.int32()))),
         ("batch", pa.string()),
     ]
 )

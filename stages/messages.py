@@ -123,8 +123,12 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """Embed one text, or the pixels that travel beside it, in the space with this key; as a question if `query`."""
+    """Embed one text, or the pixels that travel beside it, in the space with this key; as a question if `query`.
+
+    With `probe`, answer with what the encoder makes of the inputs of its self-check.
+    """
 
     space: str
     text: str = ""
     query: bool = False
+    probe: bool = False

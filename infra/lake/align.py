@@ -14,7 +14,7 @@ from schemas.errors import LakeError, VectorError
 if TYPE_CHECKING:
     from infra.lake.paths import TableSpec
 
-_NULLABLE: Final = frozenset({"page", "second", "finished_at"})
+_NULLABLE: Final = frozenset({"page", "second", "finished_at", "marks"})
 
 
 def align(rows: pa.Table, spec: TableSpec) -> pa.Table:
@@ -46,28 +46,43 @@ def check_vectors(rows: pa.Table, space_key: str) -> int:
     """Check the vectors of an embeddings table.
 
     Returns:
-        Their dim.
+        Their width: the dim of a dense space, the numbers to each mark in others.
 
     Raises:
-        VectorError: They differ in dim, are empty, or a number is not finite; names the first input at fault.
+        VectorError: They differ in width, are empty, or a number is not finite; names the first input at fault.
     """
     vectors = rows.column("vector").combine_chunks()
-    lengths = pc.list_value_length(vectors).to_numpy(zero_copy_only=False)
-    dim = int(lengths[0])
-    if dim == 0 or (lengths != dim).any():
-        row = int(np.argmax(lengths != dim)) if dim else 0
+    lengths, counts = vector_lengths(vectors, rows.column("marks").combine_chunks())
+    width = common_width(lengths, counts)
+    off = lengths != width * counts
+    if width == 0 or off.any():
+        row = int(np.argmax(off)) if width else 0
         raise VectorError(
             f"vectors for {space_key} must have one dim: input {rows['input_hash'][row].as_py()} has"
-            f" {int(lengths[row])} numbers, the first row {dim}"
+            f" {int(lengths[row])} numbers for {int(counts[row])} vectors, others {width} for each"
         )
     values = flat_values(vectors)
     if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values))) // dim
+        number = int(np.argmin(np.isfinite(values)))
+        row = int(np.searchsorted(np.cumsum(lengths), number, side="right"))
         raise VectorError(
             f"the vector of input {rows['input_hash'][row].as_py()} for {space_key} is not finite:"
             " check vectors before they are committed"
         )
-    return dim
+    return width
+
+
+def vector_lengths(vectors: pa.ListArray, marks: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row how many numbers it has, and how many vectors they are: int64 [n] each; 1 where marks are null."""
+    lengths = pc.list_value_length(vectors).fill_null(-1).to_numpy(zero_copy_only=False)
+    counts = pc.list_value_length(marks).fill_null(1).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int64), counts.astype(np.int64)
+
+
+def common_width(lengths: np.ndarray, counts: np.ndarray) -> int:
+    """Numbers to a vector in the first row that has some; 1 where none has: then they are sparse."""
+    some = np.flatnonzero(counts)
+    return int(lengths[some[0]] // counts[some[0]]) if len(some) else 1
 
 
 def flat_values(vectors: pa.ListArray) -> np.ndarray:

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from infra.lake.align import flat_values
+from infra.lake.align import common_width, flat_values, vector_lengths
 from infra.lake.delta import DIM_KEY, DeltaTables, file_rows, transaction_version
 from infra.lake.log import LOG, read_log, table_specs
 from infra.local_blobs import local_root
 from schemas.errors import LakeError, VectorError
+from schemas.tables import EMBEDDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -229,15 +230,21 @@ def _wrong_schema(found: pa.Schema, spec: TableSpec) -> str:
 
 
 def _wrong_vectors(batch: pa.RecordBatch, dim: int) -> str:
-    lengths = pc.list_value_length(batch.column("vector"))
-    wanted = dim or (lengths[0].as_py() if len(lengths) else 0)
-    if lengths.null_count or not pc.all(pc.equal(lengths, wanted), min_count=0).as_py():
+    marks = batch.column("marks") if "marks" in batch.schema.names else _no_marks(batch.num_rows)
+    lengths, counts = vector_lengths(batch.column("vector"), marks)
+    wanted = dim or common_width(lengths, counts)
+    if (lengths != wanted * counts).any():
         return f"has vectors that are not of the table's dim {wanted}"
     return (
         ""
         if np.isfinite(flat_values(batch.column("vector"))).all()
         else "has numbers that are not finite"
     )
+
+
+def _no_marks(rows: int) -> pa.Array:
+    """Of a table that was written before there were any."""
+    return pa.nulls(rows, EMBEDDINGS.field("marks").type)
 
 
 def _below(key: str, spec: TableSpec) -> str:

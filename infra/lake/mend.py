@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from infra.aside import set_aside
+from infra.lake.align import common_width, vector_lengths
 from infra.lake.delta import DIM_KEY
 from infra.lake.files import file_stats, parquet_bytes
 from infra.lake.inspect import (
@@ -175,7 +176,9 @@ def _dim_in(blobs: BlobStore, spec: TableSpec, paths: Iterable[str]) -> int:
     for path in paths:
         wrong, rows = check_file(blobs, spec, path, None, 0)
         if rows and not wrong:
-            return len(read_file(blobs, spec, path, ["vector"])["vector"][0])
+            found = read_file(blobs, spec, path, ["vector", "marks"])
+            columns = (found[name].combine_chunks() for name in ("vector", "marks"))
+            return common_width(*vector_lengths(*columns))
     return 0
 
 

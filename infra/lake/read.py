@@ -20,7 +20,7 @@ from infra.lake.hexkeys import HexKeys
 from infra.lake.live import Live, as_array, by_source, digest_completions, is_latest, lookup
 from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
 from infra.lake.stream import LiveUnits, stream_live
-from infra.lake.vectors import FoundVectors, VectorTable
+from infra.lake.vectors import FoundVectors, VectorTable, embedding_of
 from schemas.errors import IntegrityError, UnreadableError
 from schemas.partition import Partition
 from schemas.tables import PARTITION_COLUMNS
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
+    from schemas.space import Embedding
 
 _PATH_COLUMNS: Final = [
     "uri",
@@ -119,17 +120,14 @@ class LakeView:
             inputs.add_all(partition.modality, partition.granularity, hashes)
         return inputs
 
-    def vectors_of(self, space_key: str, input_hashes: Iterable[str]) -> dict[str, np.ndarray]:
-        """Complete vectors, float32 [dim], of contents, from whatever partition has them; unknown ones are left out."""
+    def vectors_of(self, space_key: str, input_hashes: Iterable[str]) -> dict[str, Embedding]:
+        """What contents became (dense: float32 [dim]), from whatever partition has it; unknown ones are left out."""
         wanted = pc.field("input_hash").isin(pa.array(input_hashes, pa.string()))
-        rows = self._visible(paths.embeddings(space_key), ["input_hash", "vector", "batch"], wanted)
+        columns = ["input_hash", "vector", "marks"]
+        rows = self._visible(paths.embeddings(space_key), [*columns, "batch"], wanted)
         rows = rows.sort_by([("batch", "descending")])  # of repeats the first batch stays
-        return {
-            input_hash: vector.values.to_numpy()
-            for input_hash, vector in zip(
-                rows["input_hash"].to_pylist(), rows["vector"].combine_chunks(), strict=True
-            )
-        }
+        found = zip(*(rows[name].combine_chunks() for name in columns), strict=True)
+        return {key.as_py(): embedding_of(vector, marks) for key, vector, marks in found}
 
     def live_units(
         self,

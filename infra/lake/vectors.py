@@ -9,13 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from infra.lake.align import flat_values
+from infra.lake.align import flat_values, vector_lengths
 from infra.lake.hexkeys import HexKeys, expand
 from infra.lake.stream import files_of, scan
 from schemas.errors import IntegrityError
+from schemas.space import Marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from schemas.space import Embedding
 
 _NONE: Final = np.iinfo(np.int32).max
 
@@ -26,7 +29,7 @@ class VectorTable(NamedTuple):
     Attributes:
         dataset: Its files.
         name: For messages.
-        dim: Of its vectors.
+        dim: Of its vectors; of the numbers to each mark in a space that is not dense.
         batches: Complete batches, sorted; of several vectors of one input the first batch's counts.
         where: Which partition.
     """
@@ -80,21 +83,40 @@ class FoundVectors:
             IntegrityError: A stored vector has another dim than the table.
             LakeError: A file is missing or broken.
         """
+        for table, batch, rows, stored in self._given(["vector"]):
+            yield rows, _matrix(batch.column("vector"), table)[stored]
+
+    def marked_blocks(self) -> Iterator[tuple[np.ndarray, list[Marked]]]:
+        """The same of a space of token vectors or sparse vectors.
+
+        Returns:
+            rows, int64 [m], ascending, and what each became.
+
+        Raises:
+            IntegrityError: As `blocks`, or the space is a dense one.
+            LakeError: A file is missing or broken.
+        """
+        for table, batch, rows, stored in self._given(["vector", "marks"]):
+            yield rows, _marked(batch.take(pa.array(stored)), table)
+
+    def _given(
+        self, columns: list[str]
+    ) -> Iterator[tuple[VectorTable, pa.RecordBatch, np.ndarray, np.ndarray]]:
+        """(the table, a batch, rows that it gives something to, which of its own rows that is)."""
         if self._table is None:
             return
         given = np.zeros(len(self._rows), dtype=bool)
         table = self._table
         chosen = (f for f in table.dataset.get_fragments(table.where) if f.path in self._files)
         dataset = files_of(table.dataset, chosen)
-        for batch, _ in _scan(table, dataset, {"vector": pc.field("vector")}):
+        for batch, _ in _scan(table, dataset, {name: pc.field(name) for name in columns}):
             stored, places, ranks = self._match(batch)
             wins = (ranks == self._ranks[places]) & ~given[places]
             places, first = np.unique(places[wins], return_index=True)
             given[places] = True
             if len(places):
                 order = np.argsort(self._rows[places])
-                vectors = _matrix(batch.column("vector"), table)[stored[wins][first[order]]]
-                yield self._rows[places[order]], vectors
+                yield table, batch, self._rows[places[order]], stored[wins][first[order]]
 
     def _look(self, table: VectorTable) -> set[str]:
         """Paths of the files that hold a wanted input; notes the rank that wins for each."""
@@ -139,3 +161,29 @@ def _matrix(lists: pa.ListArray, table: VectorTable) -> np.ndarray:
             f"a stored vector of {table.name} has not the dim {table.dim} of its table"
         )
     return flat_values(lists).reshape(-1, table.dim)
+
+
+def _marked(rows: pa.RecordBatch, table: VectorTable) -> list[Marked]:
+    """What the rows of a batch became."""
+    vectors, marks = rows.column("vector"), rows.column("marks")
+    lengths, counts = vector_lengths(vectors, marks)
+    if marks.null_count or (lengths != table.dim * counts).any():
+        raise IntegrityError(
+            f"a row of {table.name} has not {table.dim} numbers to each of its marks"
+        )
+    numbers = flat_values(vectors).reshape(-1, table.dim)
+    kinds = marks.flatten().to_numpy(zero_copy_only=False)
+    ends = np.cumsum(counts)
+    return [
+        Marked(numbers[end - n : end], kinds[end - n : end])
+        for end, n in zip(ends.tolist(), counts.tolist(), strict=True)
+    ]
+
+
+def embedding_of(vector: pa.ListScalar, marks: pa.ListScalar) -> Embedding:
+    """What one row of an embeddings table holds: float32 [dim] in a dense space, where marks are null."""
+    numbers: np.ndarray = vector.values.to_numpy()
+    if not marks.is_valid:
+        return numbers
+    kinds = marks.values.to_numpy()
+    return Marked(numbers.reshape(len(kinds), -1) if len(kinds) else numbers.reshape(0, 1), kinds)

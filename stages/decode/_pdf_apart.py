@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +53,8 @@ def part(groups: Iterable[Sequence[Line]], apart: Apart) -> Parted:
         Every word is in it, in a cell or told elsewhere: `lost` has what stands in the box of a table and in none
         of its cells.
     """
+    if not (apart.tables or apart.elsewhere):
+        return Parted([list(group) for group in groups if group], [])
     boxes = [table.bbox for table in apart.tables if table.bbox]
     parted = Parted([], [])
     in_tables: list[Line] = []
@@ -144,7 +146,7 @@ def _begun(initial: Line, line: Line, known: Collection[str]) -> list[Line]:
     first = _bare(line.text.split()[0])
     gap = " " if initial.text + first not in known and first in known else ""
     text = f"{initial.text}{gap}{line.text}"
-    return [replace(line, text=text, bbox=union((initial.bbox, line.bbox)))]
+    return [line._replace(text=text, bbox=union((initial.bbox, line.bbox)))]
 
 
 def _lost(lines: Sequence[Line], tables: Sequence[TableData]) -> list[Line]:
@@ -167,7 +169,7 @@ def _lost(lines: Sequence[Line], tables: Sequence[TableData]) -> list[Line]:
             have[text.casefold()] -= 1
         else:
             missing.setdefault(number, []).append(text)
-    return [replace(lines[i], text=" ".join(found)) for i, found in missing.items()]
+    return [lines[i]._replace(text=" ".join(found)) for i, found in missing.items()]
 
 
 def _texts(table: TableData) -> list[str]:

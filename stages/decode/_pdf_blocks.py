@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from schemas.content import Block
@@ -16,10 +17,9 @@ from stages.decode._pdf_text import frame
 from stages.decode.layout import join_lines, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from schemas.content import BlockKind
-    from stages.decode._pdf_furniture import Place
+    from schemas.content import BBox, BlockKind
     from stages.decode._pdf_text import PageText
     from stages.decode.layout import Line
 
@@ -87,11 +87,12 @@ def build_blocks(
         on over a page is one block, with the box of what is on its first page. The caption of a table is told by
         the table.
     """
-    style = _Style(outline, body_pt, words_of(line.text for page in pages for line in page.lines))
+    style = _Style(outline, body_pt, words_of([line.text for page in pages for line in page.lines]))
     furniture = find_furniture(pages)
     runs = in_flow(
         chain.from_iterable(
-            _page_runs(page, furniture, apart.get(page.number, Apart()), style) for page in pages
+            _page_runs(page, furniture.get(page.number, ()), apart.get(page.number, Apart()), style)
+            for page in pages
         ),
         body_pt,
         {page.number: page.height_pt for page in pages},
@@ -115,11 +116,12 @@ def _key(title: str) -> str:
     return "".join(filter(str.isalnum, bare.casefold()))
 
 
-def _page_runs(page: PageText, furniture: set[Place], apart: Apart, style: _Style) -> list[Run]:
-    kept = (
-        [line for line in group if (page.number, line.bbox) not in furniture]
-        for group in page.groups
-    )
+def _page_runs(
+    page: PageText, furniture: Container[BBox], apart: Apart, style: _Style
+) -> list[Run]:
+    kept: Iterable[Sequence[Line]] = page.groups
+    if furniture:
+        kept = ([line for line in group if line.bbox not in furniture] for group in kept)
     parted = part(kept, apart)
     runs: list[Run] = []
     for group in with_initials(parted.groups, style.body_pt, style.known):
@@ -139,17 +141,14 @@ def _is_told(run: Run, apart: Apart, style: _Style) -> bool:
 
 def _runs(page: int, lines: list[Line], style: _Style) -> list[Run]:
     runs: list[Run] = []
-    for _, same in groupby(zip(_steps(lines, style.body_pt), lines, strict=True), key=_type):
-        alike = tuple(line for _, line in same)
+    steps = _steps(lines, style.body_pt)
+    types = [(step, line.bold, line.mono) for step, line in zip(steps, lines, strict=True)]
+    for _, same in groupby(zip(types, lines, strict=True), key=itemgetter(0)):
+        alike = tuple([line for _, line in same])
         heading = _heading(page, alike, style)
-        pieces = [list(alike)] if heading else _paragraphs(alike)
-        runs += [Run(page, tuple(piece), heading, kind=_kind(piece)) for piece in pieces]
-    return _rejoined(runs)
-
-
-def _type(item: tuple[int, Line]) -> tuple[int, bool, bool]:
-    step, line = item
-    return step, line.bold, line.mono
+        pieces = [alike] if heading else _paragraphs(alike)
+        runs += [Run(page, piece, heading, kind=_kind(piece)) for piece in pieces]
+    return _rejoined(runs) if len(runs) > 1 else runs
 
 
 def _steps(lines: Sequence[Line], body_pt: float) -> list[int]:
@@ -173,7 +172,7 @@ def _is_large(line: Line, body_pt: float) -> bool:
 def _heading(page: int, lines: tuple[Line, ...], style: _Style) -> int:
     if sum([len(line.text) - 1 for line in lines]) > _MAX_HEADING_CHARS:  # joining takes hyphens
         return 0
-    text = join_lines(line.text for line in lines)
+    text = join_lines([line.text for line in lines])
     if len(text) > _MAX_HEADING_CHARS or not any(map(str.isalpha, text)):
         return 0
     if level := style.outline.level(page, text):
@@ -186,8 +185,10 @@ def _heading(page: int, lines: tuple[Line, ...], style: _Style) -> int:
     return -1 if lines[0].bold and alone and not named else 0
 
 
-def _paragraphs(lines: tuple[Line, ...]) -> list[list[Line]]:
+def _paragraphs(lines: tuple[Line, ...]) -> list[tuple[Line, ...]]:
     """Split at indented first lines and at bullets."""
+    if len(lines) == 1:
+        return [lines]
     pieces: list[list[Line]] = []
     starts = [frame(line)[0] for line in lines]
     left = min(starts)
@@ -201,7 +202,7 @@ def _paragraphs(lines: tuple[Line, ...]) -> list[list[Line]]:
         if not pieces or (begins and not line.mono):
             pieces.append([])
         pieces[-1].append(line)
-    return pieces
+    return [tuple(piece) for piece in pieces]
 
 
 def _rejoined(runs: list[Run]) -> list[Run]:
@@ -228,9 +229,9 @@ def _flows(before: Line, after: Line) -> bool:
 
 
 def _kind(lines: Sequence[Line]) -> BlockKind:
-    if all(line.mono for line in lines):
+    if lines[0].mono and all(line.mono for line in lines):
         return "code"
-    first = join_lines(line.text for line in lines[:2])
+    first = join_lines([line.text for line in lines[:2]])
     if CAPTION.match(first):
         return "caption"
     return "list_item" if _BULLET.match(first) else "paragraph"

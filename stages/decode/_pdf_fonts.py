@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass, field
+from itertools import accumulate
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from stages.decode._pdf_spans import Span
 
@@ -46,12 +46,16 @@ _PAIRS: Final = (
 # Codes of letters: 0 to 25, any other one, and what is between words.
 _OTHER, _BETWEEN, _CODES = 26, 27, 28
 _OTHER_BYTE: Final = 0xFF
-_CODE: Final = np.full(256, _BETWEEN, np.intp)
-_CODE[ord("a") : ord("z") + 1] = np.arange(26)
-_CODE[_OTHER_BYTE] = _OTHER
-_FREQUENT: Final = np.zeros((_CODES, _CODES), bool)
+_CODE: Final = bytes(
+    _OTHER if byte == _OTHER_BYTE else byte - ord("a") if chr(byte) in ascii_lowercase else _BETWEEN
+    for byte in range(256)
+)
+# Of each pair of codes (the first times `_CODES` plus the second): whether both are letters, whether it is frequent.
+_LETTERS: Final = np.arange(_CODES) != _BETWEEN
+_INSIDE: Final = np.outer(_LETTERS, _LETTERS).ravel().astype(np.intp)
+_FREQUENT: Final = np.zeros(_CODES**2, np.intp)
 for _pair in _PAIRS.split():
-    _FREQUENT[tuple(_CODE[list(_pair.encode())])] = True
+    _FREQUENT[_CODE[ord(_pair[0])] * _CODES + _CODE[ord(_pair[1])]] = 1
 _FREQUENT_SHARE: Final = 0.28
 # Listings and names of commands are spelled like nothing else; not every fixed-pitch font says that it is one.
 _MONO: Final = re.compile(r"mono|courier|consol|typewriter|cmtt|code|fixed|terminal", re.IGNORECASE)
@@ -63,40 +67,33 @@ _MARK: Final = re.compile("[\u0300-\u036f]")  # all that letters of these blocks
 _LATIN_WORD: Final = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{2,}")
 
 
-@dataclass(slots=True)
-class _Said:
-    """What a font says on a page."""
-
-    texts: list[str] = field(default_factory=list)
-    chars: int = 0
-    is_mono: bool = True
-
-    def add(self, text: str, *, mono: bool) -> None:
-        if self.chars < _MAX_CHARS:
-            self.texts.append(text)
-        self.chars += len(text)
-        self.is_mono &= mono
-
-
-def broken_fonts(spans: Iterable[Span]) -> frozenset[str]:
+def broken_fonts(spans: Sequence[Span]) -> frozenset[str]:
     """Names of the fonts whose text on this page is not what the page shows.
 
     Args:
         spans: Of one page.
     """
-    said: defaultdict[str, _Said] = defaultdict(_Said)
+    texts: defaultdict[str, list[str]] = defaultdict(list)
     for span in spans:
-        said[span.face.font].add(span.text, mono=span.face.mono)
-    for name, what in said.items():
-        what.is_mono = what.is_mono or _MONO.search(name) is not None
-    return frozenset(name for name, what in said.items() if _is_broken(what))
+        texts[span.face.font].append(span.text)
+    mono = {span.face.font for span in spans if span.face.mono}
+    return frozenset(
+        name
+        for name, said in texts.items()
+        if _is_broken(_sample(said), is_mono=name in mono or _MONO.search(name) is not None)
+    )
 
 
-def _is_broken(said: _Said) -> bool:
-    text = " ".join(said.texts)
+def _sample(texts: Sequence[str]) -> str:
+    """The first of them, up to the one that makes it long enough."""
+    starts = list(accumulate(map(len, texts), initial=0))
+    return " ".join(texts[: bisect_left(starts, _MAX_CHARS)])
+
+
+def _is_broken(text: str, *, is_mono: bool) -> bool:
     if text.isascii() and text.isprintable() and "(cid:" not in text:
-        return not said.is_mono and is_unlikely(text)
-    return _unknown_share(text) > _UNKNOWN_SHARE or (not said.is_mono and is_unlikely(text))
+        return not is_mono and is_unlikely(text)
+    return _unknown_share(text) > _UNKNOWN_SHARE or (not is_mono and is_unlikely(text))
 
 
 def _unknown_share(text: str) -> float:
@@ -116,27 +113,36 @@ def is_unlikely(text: str) -> bool:
     >>> is_unlikely("7KH PLOOHU RSHQV WKH VOXLFH DW GDZQ DQG WKH ZKHHO EHJLQV WR WXUQ VORZO " * 3)
     True
     """
-    share = frequent_share(text)
-    if share is None or text.isascii():
+    words = _latin_words(text)
+    share = _frequent_share(words)
+    if share is None or words.isascii():
         return share is not None and share < _FREQUENT_SHARE
-    letters = "".join(_LATIN_WORD.findall(text))
-    marked = len(_MARKED.findall(letters))
-    return share < _FREQUENT_SHARE or marked > _MARKED_SHARE * len(letters)
+    marked = len(_MARKED.findall(words))
+    return share < _FREQUENT_SHARE or marked > _MARKED_SHARE * len(words.replace(" ", ""))
 
 
 def frequent_share(text: str) -> float | None:
     """Share (0 to 1) of the letter pairs inside Latin words that are frequent ones; None below 100 pairs."""
-    codes = _codes(text)
-    first, second = codes[:-1], codes[1:]
-    pairs = int(np.count_nonzero((first != _BETWEEN) & (second != _BETWEEN)))
-    return int(_FREQUENT[first, second].sum()) / pairs if pairs >= _MIN_PAIRS else None
+    return _frequent_share(_latin_words(text))
 
 
-def _codes(text: str) -> NDArray[np.intp]:
-    """Codes of its letters, without marks, and of what is between them."""
-    if not text.isascii():
-        words = " ".join(_LATIN_WORD.findall(text)).lower()
-        bare = _MARK.sub("", unicodedata.normalize("NFKD", words))
-        raw = bare.encode("ascii", "replace").replace(b"?", bytes([_OTHER_BYTE]))
-        return _CODE[np.frombuffer(raw, np.uint8)]
-    return _CODE[np.frombuffer(text.lower().encode(), np.uint8)]
+def _latin_words(text: str) -> str:
+    """With blanks between them; text that has no other letters as it is."""
+    return text if text.isascii() else " ".join(_LATIN_WORD.findall(text))
+
+
+def _frequent_share(words: str) -> float | None:
+    if words.isascii() and len(words) <= _MIN_PAIRS:
+        return None
+    codes = np.frombuffer(_codes(words.lower()), np.uint8)
+    counts = np.bincount(_CODES * codes[:-1].astype(np.intp) + codes[1:], minlength=_CODES**2)
+    pairs = int(counts @ _INSIDE)
+    return int(counts @ _FREQUENT) / pairs if pairs >= _MIN_PAIRS else None
+
+
+def _codes(words: str) -> bytes:
+    """Codes of letters, without marks, and of what is between them."""
+    if words.isascii():
+        return words.encode().translate(_CODE)
+    bare = _MARK.sub("", unicodedata.normalize("NFKD", words))
+    return bare.encode("ascii", "replace").replace(b"?", bytes([_OTHER_BYTE])).translate(_CODE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from stages.decode.layout import Line, upright
@@ -36,11 +37,8 @@ _PAGE_NUMBER: Final = re.compile(
 _EDGE_NUMBER: Final = re.compile(r"^\d{1,5}(?=\W)|(?<=\W)\d{1,5}$|^\d{1,5}$")
 _DIGITS: Final = re.compile(r"\d+")
 
-Place = tuple[int, "BBox"]
-"""Page number and box of a line."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Row:
     """What stands on one baseline near an edge. `edge`: turn of its text, and whether it is the lower edge."""
 
@@ -50,18 +48,18 @@ class _Row:
     height: float  # of its baseline below the top of its page, as its text runs, in points
     lines: tuple[Line, ...]
 
-    @property
+    @cached_property
     def text(self) -> str:
         return " ".join(line.text for line in self.lines)
 
-    @property
+    @cached_property
     def key(self) -> tuple[bool, str]:
         """The edge and the text, whatever numbers are in it: a page on its side has the same ones."""
         return self.edge[1], _DIGITS.sub("#", self.text.casefold())
 
 
-def find_furniture(pages: Sequence[PageText]) -> set[Place]:
-    """Lines of headers and footers, by page number and box.
+def find_furniture(pages: Sequence[PageText]) -> dict[int, set[BBox]]:
+    """Boxes of lines of headers and footers, by page number.
 
     Rows are taken off from the edge inwards as long as they are furniture: they repeat on the pages around at the
     same height (numbers may differ), or are a page number, or begin or end with a number that grows with the pages.
@@ -71,16 +69,16 @@ def find_furniture(pages: Sequence[PageText]) -> set[Place]:
         pages: All pages of the document; one page alone has no furniture.
     """
     if len(pages) < 2:
-        return set()
+        return {}
     rows = [row for page in pages for row in _rows(page)]
     repeats = _Repeats(rows, min(_MIN_REPEATS, len(pages)))
-    found: set[Place] = set()
+    found: defaultdict[int, set[BBox]] = defaultdict(set)
     reached: dict[tuple[int, tuple[int, bool]], int] = defaultdict(int)
     for row in rows:  # outermost first
         edge = (row.page, row.edge)
         if reached[edge] == row.depth and repeats.is_furniture(row):
             reached[edge] += 1
-            found.update((row.page, line.bbox) for line in row.lines)
+            found[row.page].update(line.bbox for line in row.lines)
     return found
 
 
@@ -125,7 +123,7 @@ def _rows(page: PageText) -> Iterator[_Row]:
     for turn, lines in by_turn.items():
         _, top, _, bottom = upright((0.0, 0.0, page.width_pt, page.height_pt), turn)
         margin = _MARGIN_SHARE * (bottom - top)
-        boxed = [(upright(line.bbox, turn), line) for line in lines]
+        boxed = [(upright(line.bbox, turn) if turn else line.bbox, line) for line in lines]
         upper = [item for item in boxed if item[0][3] <= top + margin]
         lower = [item for item in boxed if item[0][1] >= bottom - margin]
         for is_lower, found in ((False, upper), (True, lower)):

@@ -75,7 +75,7 @@ def read_blocks(layer: Any) -> list[list[SpanLine]]:
     if not len(lines) == len(boxes) == sum(map(len, placed)):
         raise CorruptError(_UNTOLD)
     told = zip(boxes, lines, strict=True)
-    return [[_line(turn, *next(told)) for _, turn in block] for block in placed]
+    return [[_line(direction, *next(told)) for _, direction in block] for block in placed]
 
 
 def _told(html: str) -> list[tuple[str, list[Span]]]:

@@ -37,6 +37,7 @@ _MAX_CELL_CHARS: Final = 400  # on average: longer cells are a page layout, not 
 _OUTSIDE_HEADER_PT: Final = 30.0  # names of columns above the topmost rule
 _NEAR_PT: Final = 1.5
 _NAME_WORDS: Final = 2
+_CLIP_PT: Final = 10.0  # beyond what is drawn; the finder snaps and joins rules over 3 points
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,26 @@ def find_tables(page: Any, words: Sequence[Word], drawn: Drawn, text: PageText) 
     Raises:
         CorruptError: The finder failed on this page.
     """
-    found = page.find_tables(use_layout=False, refine=True)
+    found = page.find_tables(use_layout=False, refine=True, clip=_clip(page, drawn))
     if found is None:  # it catches its own errors
         raise CorruptError("the tables of the page could not be found")
     tables = [table for raw in found.tables if (table := _table(raw, words, text))]
     kept = [t for t in tables if not any(_holds(t, other) for other in tables if other is not t)]
     return sorted(kept, key=lambda table: (table.bbox or (0.0,) * 4)[1::-1])
+
+
+def _clip(page: Any, drawn: Drawn) -> BBox | None:
+    """Around all that is drawn: half of the finder's time goes into a record of each character, wherever it stands.
+
+    The band is as far from the top as from the bottom, because the finder looks for the text of a box in a box upside
+    down. None on a turned page, which it turns back first.
+    """
+    if page.rotation or not drawn.paths:
+        return None
+    x0, y0, x1, y1 = union(drawn.paths)
+    height = page.rect.height
+    near = _CLIP_PT
+    return (x0 - near, min(y0, height - y1) - near, x1 + near, max(y1, height - y0) + near)
 
 
 def may_have_grid(drawn: Drawn, text: PageText) -> bool:

@@ -105,16 +105,19 @@ def letters(text: str) -> int:
 
 def body_size(pages: Sequence[PageText]) -> float:
     """Font size (points) of most characters, to half a point; 0 without text."""
-    sizes: Counter[float] = Counter()
+    exact: Counter[float] = Counter()
     for page in pages:
         for line in page.lines:
-            sizes[round(line.size * 2) / 2] += len(line.text)
+            exact[line.size] += len(line.text)
+    sizes: Counter[float] = Counter()
+    for size, chars in exact.items():
+        sizes[round(size * 2) / 2] += chars
     return max(sizes, key=lambda size: (sizes[size], -size)) if sizes else 0.0
 
 
 def frame(line: Line) -> BBox:
     """The box of a line as if it were level and ran to the right."""
-    box = upright(line.bbox, line.turn)
+    box = upright(line.bbox, line.turn) if line.turn else line.bbox
     return mirrored(box) if runs_leftwards(line.text) else box
 
 
@@ -133,10 +136,8 @@ def _lines(block: Sequence[SpanLine], skipped: frozenset[str]) -> list[Line]:
         spans = raw.spans
         if skipped:
             spans = [span for span in spans if span.face.font not in skipped]
-        text = clean_text(_joined(spans))
-        written = [span for span in spans if span.text.strip()]
-        if text and written:
-            found.append(_line(text, written, raw))
+        if text := clean_text(_joined(spans)):
+            found.append(_line(text, spans, raw))
     return found
 
 
@@ -144,6 +145,8 @@ def _joined(spans: Sequence[Span]) -> str:
     """Text of spans; a raised note mark is set off, or it would become a part of the word beside it."""
     if len(spans) == 1:
         return spans[0].text
+    if not any(span.face.raised for span in spans):
+        return "".join([span.text for span in spans])
     text = ""
     after_mark = False
     for span in spans:
@@ -156,24 +159,27 @@ def _joined(spans: Sequence[Span]) -> str:
 
 
 def _line(text: str, spans: Sequence[Span], raw: SpanLine) -> Line:
-    if len(spans) == 1:
-        _, size, (_, bold, mono, _) = spans[0]
-        return Line(text, raw.bbox, size, bold, mono, raw.turn)
-    main = max(spans, key=lambda span: len(span.text))
-    bold = all(span.face.bold for span in spans)
-    mono = all(span.face.mono for span in spans)
-    return Line(text, raw.bbox, main.size, bold, mono, raw.turn)
+    if len(spans) > 1:
+        spans = [span for span in spans if span.text.strip()]
+    main = spans[0]
+    size, bold, mono = main.size, main.face.bold, main.face.mono
+    if len(spans) > 1:
+        lengths = [len(span.text) for span in spans]
+        size = spans[lengths.index(max(lengths))].size
+        bold = bold and all(span.face.bold for span in spans)
+        mono = mono and all(span.face.mono for span in spans)
+    return Line(text, raw.bbox, size, bold, mono, raw.turn)
 
 
 def _groups(lines: list[Line]) -> list[list[Line]]:
-    return [_merge(column) for column in _columns(lines)]
-
-
-def _columns(lines: list[Line]) -> list[list[Line]]:
-    """Columns of prose that the file writes across, line by line, are taken apart."""
     across = [pair for pair in pairwise(lines) if _stand_side_by_side(*pair)]
     if not across:
         return [lines]
+    return [_merge(column) for column in _columns(lines, across)]
+
+
+def _columns(lines: list[Line], across: list[tuple[Line, Line]]) -> list[list[Line]]:
+    """Columns of prose that the file writes across, line by line, are taken apart."""
     prose = [p for p in across if min(len(line.text) for line in p) >= _MIN_COLUMN_CHARS]
     if len(prose) < _MIN_ACROSS or 2 * len(prose) < len(across):
         return [lines]
@@ -255,14 +261,17 @@ def _ordered(groups: list[list[Line]]) -> list[list[Line]]:
     by_turn: dict[int, list[list[Line]]] = {}
     for group in groups:
         by_turn.setdefault(group[0].turn, []).append(group)
+    if len(by_turn) == 1:
+        return _placed(groups)
     turns = sorted(by_turn, key=lambda turn: (-_chars(by_turn[turn]), turn))
     return [group for turn in turns for group in _placed(by_turn[turn])]
 
 
 def _placed(groups: list[list[Line]]) -> list[list[Line]]:
     """The order of the page's own content stream where it reads well, else by position."""
-    boxes = [upright(union(line.bbox for line in group), group[0].turn) for group in groups]
-    if runs_leftwards(" ".join(line.text for group in groups for line in group)):
+    turn = groups[0][0].turn
+    boxes = [upright(union([line.bbox for line in group]), turn) for group in groups]
+    if runs_leftwards(" ".join([line.text for group in groups for line in group])):
         boxes = [mirrored(box) for box in boxes]
     if in_reading_order(boxes):
         return groups

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stages.decode._scripts import UNSPACED, spelled_out
 
@@ -62,8 +61,7 @@ _SPACES: Final = re.compile(r"\s+")
 _MAX_CUT_BOXES: Final = 300  # the cut looks at every prefix of a column, which is quadratic
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of text.
 
     Attributes:
@@ -117,8 +115,12 @@ def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
     >>> join_lines(["it ran for thirty-", "one years"])
     'it ran for thirty-one years'
     """
+    parts = list(texts)
+    whole = " ".join(parts)
+    if whole.isascii() and "- " not in whole and not whole.startswith(" "):
+        return whole  # as most are: none of what follows is there
     joined = ""
-    for text in texts:
+    for text in parts:
         match = _hyphenated(joined)
         if not joined:
             joined = text
@@ -136,15 +138,16 @@ def words_of(texts: Iterable[str]) -> frozenset[str]:
     whole: list[str] = []
     words: set[str] = set()
     for text in texts:
-        if _hyphenated(text):
+        if text.endswith(_HYPHENS) and _hyphenated(text):
             words.update(_WORD.findall(text.lower())[:-1])
         else:
             whole.append(text)
-    return frozenset(words.union(_WORD.findall("\n".join(whole).lower())))
+    once = " ".join(set("\n".join(whole).lower().split()))
+    return frozenset(words.union(_WORD.findall(once)))
 
 
 def _hyphenated(text: str) -> re.Match[str] | None:
-    return _HYPHENATED.search(text[-_MAX_WORD_CHARS:]) if text[-1:] in _HYPHENS else None
+    return _HYPHENATED.search(text[-_MAX_WORD_CHARS:]) if text.endswith(_HYPHENS) else None
 
 
 def _is_cut(first: str, text: str, known: Container[str]) -> bool:

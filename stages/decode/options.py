@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from schemas.config import Limits, Recognition, Segmentation
+from schemas.space_config import FRAME_SIZE
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -26,7 +27,7 @@ class DecodeOptions:
     limits: Limits = field(default_factory=Limits)
     segmentation: Segmentation = field(default_factory=Segmentation)
     recognition: Recognition = field(default_factory=Recognition)
-    frame_size: int = 224
+    frame_size: int = FRAME_SIZE
     passwords: tuple[SecretStr, ...] = ()
 
     def shared_among(self, ranges: int) -> DecodeOptions:

@@ -38,7 +38,7 @@ _NOT_NAMED: Final = frozenset(
 )
 
 
-def contract(name: str, settings: Derivation) -> GeneratorContract:
+def contract(name: str, settings: Derivation, _frame_size: int) -> GeneratorContract:
     """The contract of a configured one; loads nothing."""
     return GeneratorContract(
         name=name,

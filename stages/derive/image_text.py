@@ -27,7 +27,7 @@ _FRAME_SIZE: Final = (
 )
 
 
-def contract(name: str, settings: Derivation) -> GeneratorContract:
+def contract(name: str, settings: Derivation, frame_size: int) -> GeneratorContract:
     """The contract of a configured one; loads nothing.
 
     Raises:
@@ -45,7 +45,7 @@ def contract(name: str, settings: Derivation) -> GeneratorContract:
         prompt=settings.prompt or _PROMPT,
         dtype=settings.dtype,
         max_new_tokens=settings.max_new_tokens,
-        frame_size=_FRAME_SIZE,
+        frame_size=frame_size,
         licence=settings.licence,
     )
 

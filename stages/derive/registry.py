@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from schemas.errors import ConfigError
 from schemas.partition import ALL_PARTITIONS
 from stages.derive import asking, image_text, telling, text_text
+from stages.embed.conse import FRAME_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +23,13 @@ class GeneratorRow:
     """A registered generator.
 
     Attributes:
-        contract: Makes the contract of a configured one, by its name and settings, without loading a model.
+        contract: Makes the contract of a configured one, by its name, its settings and the side in pixels of the
+            pictures there are, without loading a model.
         generator: ``module:Class``, imported on first use.
         model: Whether it runs a model, which may have a GPU.
     """
 
-    contract: Callable[[str, Derivation], GeneratorContract]
+    contract: Callable[[str, Derivation, int], GeneratorContract]
     generator: str
     model: bool = False
 
@@ -42,8 +44,13 @@ GENERATORS: Final[dict[str, GeneratorRow]] = {
 }
 
 
-def contract(name: str, settings: Derivation) -> GeneratorContract:
+def contract(name: str, settings: Derivation, *, frame_size: int = FRAME_SIZE) -> GeneratorContract:
     """The contract of a configured generator; loads no model.
+
+    Args:
+        name: As it is configured.
+        settings: What is said of it.
+        frame_size: Side in pixels of the pictures that it is shown.
 
     Raises:
         ConfigError: No such adapter or partition, or a model without what pins it; names the key.
@@ -54,7 +61,7 @@ def contract(name: str, settings: Derivation) -> GeneratorContract:
             raise ConfigError(
                 f"derive.{name}.partitions: there is no partition {partition!r}; there are {', '.join(sorted(known))}"
             )
-    return _row(settings.adapter, name).contract(name, settings)
+    return _row(settings.adapter, name).contract(name, settings, frame_size)
 
 
 def runs_model(contract: GeneratorContract) -> bool:

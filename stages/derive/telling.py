@@ -45,7 +45,7 @@ _VAGUE: Final = frozenset(
 )
 
 
-def contract(name: str, settings: Derivation) -> GeneratorContract:
+def contract(name: str, settings: Derivation, frame_size: int) -> GeneratorContract:
     """The contract of a configured one; loads nothing."""
     pixels = conse.contract()
     return GeneratorContract(
@@ -55,7 +55,7 @@ def contract(name: str, settings: Derivation) -> GeneratorContract:
         partitions=tuple(sorted(settings.partitions or _PARTITIONS)),
         reads="either",
         revision=f"rules {_RULES}, labels {LABELS_DIGEST[:12]}, classifier {pixels.weights_digest[:12]}",
-        frame_size=pixels.frame_size,
+        frame_size=frame_size,
     )
 
 
@@ -85,7 +85,7 @@ class Teller:
         frames = [frame for stack in stacks if stack is not None for frame in stack]
         if not frames:
             return [()] * len(stacks)
-        shares = _softmax(self._classifier.logits(frames))
+        shares = _softmax(self._classifier.logits([_fitted(frame) for frame in frames]))
         seen: list[tuple[str, ...]] = []
         start = 0
         for stack in stacks:
@@ -123,6 +123,16 @@ def _listed(names: Sequence[str], last: str) -> str:
 
 def _with_article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _fitted(frame: np.ndarray) -> np.ndarray:
+    """At the size of the classifier."""
+    from PIL import Image
+
+    side = conse.FRAME_SIZE
+    if frame.shape[0] == side:
+        return frame
+    return np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

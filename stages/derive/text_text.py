@@ -23,7 +23,7 @@ _PARTITIONS: Final = ("text/paragraph",)
 _BUCKETS: Final = (64, 128, 256, 512)  # padded lengths in tokens; the last one truncates
 
 
-def contract(name: str, settings: Derivation) -> GeneratorContract:
+def contract(name: str, settings: Derivation, _frame_size: int) -> GeneratorContract:
     """The contract of a configured one; loads nothing.
 
     Raises:

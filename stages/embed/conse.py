@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from schemas.errors import ContractError
 from schemas.space import SpaceContract
 from stages.embed import minilm
+from stages.embed.check import check_stacks
 from stages.embed.device import compute_device
+from stages.embed.fixed_shapes import frame_passes
 from stages.embed.labels import LABELS_DIGEST, N_LABELS, label_texts
 from stages.embed.weights import packaged_file, verify_digest
 
@@ -105,8 +106,7 @@ class ConSE:
             ContractError: A stack has another shape or type, or the installed model is not the contract's.
             MissingExtraError: The model's package is not installed.
         """
-        for i, stack in enumerate(stacks):
-            self._check_stack(i, stack)
+        check_stacks(stacks, self.contract)
         frames = [frame for stack in stacks for frame in stack]
         mixes = self._mix_labels(self.logits(frames))
         vectors = np.empty((len(stacks), self.contract.dim), dtype=np.float32)
@@ -121,15 +121,6 @@ class ConSE:
         """Embed text queries into this space, float32 [len(texts), 384]."""
         return self._text.encode_queries(texts)
 
-    def _check_stack(self, i: int, stack: np.ndarray) -> None:
-        side = self.contract.frame_size
-        if stack.ndim != 4 or stack.shape[1:] != (side, side, 3) or not len(stack):
-            raise ContractError(
-                f"stack {i} has shape {stack.shape}, {self.contract.name} takes [n >= 1, {side}, {side}, 3]"
-            )
-        if stack.dtype != np.uint8:
-            raise ContractError(f"stack {i} is {stack.dtype}, {self.contract.name} takes uint8")
-
     def logits(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """What the classifier says of frames, uint8 [224, 224, 3] each: float32 [n, 1000], in order of the labels."""
         import torch
@@ -137,15 +128,15 @@ class ConSE:
         rows = self.contract.batch_frames
         logits = np.empty((len(frames), N_LABELS), dtype=np.float32)
         torch.set_num_threads(self.contract.threads)
-        for start in range(0, len(frames), rows):
-            batch = frames[start : start + rows]
+        for at in frame_passes(len(frames), rows):
+            batch = frames[at]
             pixels = np.zeros((rows, FRAME_SIZE, FRAME_SIZE, 3), dtype=np.float32)
             pixels[: len(batch)] = batch
             scaled = torch.from_numpy((pixels - _PIXEL_MEAN) / _PIXEL_SCALE)
             with torch.inference_mode():
                 # A view of [n, H, W, C] memory as [n, C, H, W] is what torch calls channels_last.
                 out = self._model(scaled.to(self._device).permute(0, 3, 1, 2))
-            logits[start : start + len(batch)] = out[: len(batch)].cpu().numpy()
+            logits[at] = out[: len(batch)].cpu().numpy()
         return logits
 
     def _mix_labels(self, logits: np.ndarray) -> np.ndarray:

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from schemas.errors import ContractError
 from schemas.space import SpaceContract
 from stages.embed.device import compute_device
+from stages.embed.fixed_shapes import (
+    Pass,
+    float_heads,
+    forward,
+    padded,
+    passes,
+    rows_of,
+    valid_unicode,
+)
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
@@ -105,43 +114,25 @@ class MiniLM:
 
     def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
         # One by one: encode_batch would start a thread pool beside the pinned threads.
-        return [self._tokeniser.encode(_valid_unicode(prompt + text)).ids for text in texts]
+        return [self._tokeniser.encode(valid_unicode(prompt + text)).ids for text in texts]
 
     def _embed(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         vectors = np.empty((len(token_ids), self.contract.dim), dtype=np.float32)
-        for bucket, members in _by_bucket(token_ids, self.contract):
-            rows = max(1, self.contract.batch_tokens // bucket)
-            for start in range(0, len(members), rows):
-                batch = members[start : start + rows]
-                vectors[batch] = self._forward([token_ids[i] for i in batch], rows, bucket)
+        for at in passes([len(ids) for ids in token_ids], self.contract):
+            vectors[at.members] = self._forward([token_ids[i] for i in at.members], at)
         return vectors
 
-    def _forward(self, batch: Sequence[Sequence[int]], rows: int, bucket: int) -> np.ndarray:
-        """One pass of shape [rows, bucket]; float32 [len(batch), dim]."""
+    def _forward(self, batch: Sequence[Sequence[int]], at: Pass) -> np.ndarray:
+        """One pass; float32 [len(batch), dim]."""
         import torch
 
-        ids = torch.zeros((rows, bucket), dtype=torch.long)
-        mask = torch.zeros((rows, bucket), dtype=torch.long)
-        mask[:, 0] = 1  # a dummy row must attend to something
-        for row, tokens in enumerate(batch):
-            kept = _truncated(tokens, bucket)
-            ids[row, : len(kept)] = torch.tensor(kept)
-            mask[row, : len(kept)] = 1
-        device = self._model.device
-        features: dict[str, Any] = {
-            "input_ids": ids.to(device),
-            "attention_mask": mask.to(device),
-            "token_type_ids": torch.zeros_like(ids, device=device),
+        ids, mask = padded(batch, at)
+        features = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": torch.zeros_like(ids),
         }
-        transformer, *heads = self._model
-        torch.set_num_threads(self.contract.threads)
-        with torch.inference_mode():
-            features = transformer(features)
-            features["token_embeddings"] = features["token_embeddings"].float()
-            for head in heads:
-                features = head(features)
-        embedded: np.ndarray = features["sentence_embedding"][: len(batch)].cpu().numpy()
-        return embedded
+        return rows_of(forward(self._model, features, self.contract.threads), len(batch))
 
     @property
     def _tokeniser(self) -> Tokenizer:
@@ -181,24 +172,5 @@ def _load_model(weights_digest: str, dtype: str, dim: int) -> SentenceTransforme
     )
     if (found := model.get_embedding_dimension()) != dim:
         raise ContractError(f"{path.parent} gives dim {found}, the contract says {dim}")
+    float_heads(model)
     return model.eval()
-
-
-def _valid_unicode(text: str) -> str:
-    """The text with lone surrogates (from paths that are not UTF-8) as question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _by_bucket(
-    token_ids: Sequence[Sequence[int]], contract: SpaceContract
-) -> Iterator[tuple[int, list[int]]]:
-    """Buckets in order, each with the positions of its texts in order of arrival."""
-    members: dict[int, list[int]] = {}
-    for i, ids in enumerate(token_ids):
-        members.setdefault(contract.bucket(len(ids)), []).append(i)
-    yield from sorted(members.items())
-
-
-def _truncated(tokens: Sequence[int], length: int) -> list[int]:
-    """At most `length` tokens, the last one (the separator) kept."""
-    return list(tokens) if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
-from stages.embed.check import check_vectors
+from schemas.space import Marked, SparseVector, TokenVectors
+from stages.embed.check import check_marked, check_vectors
+from stages.embed.probe import probe
 from stages.embed.registry import make_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
-
-    from schemas.space import Encoder, PixelEncoder, SpaceContract, TextEncoder
+    from schemas.space import Encoded, Encoder, Probe, SpaceContract
     from stages.messages import EmbedRequest
 
 
 class EmbedStage:
-    """Texts, pixels and questions to vectors. A call holds one kind in one space (the executor groups them so)."""
+    """Texts, pixels and questions to vectors. A call holds one kind in one space (the executor groups them so).
 
-    def __init__(self, contracts: Sequence[SpaceContract]) -> None:
+    Args:
+        contracts: Of the spaces, as this machine's configuration has them.
+        probes: What their encoders made of their self-checks before, by key; those not named are not checked.
+    """
+
+    def __init__(
+        self,
+        contracts: Sequence[SpaceContract],
+        probes: Mapping[str, Probe] = MappingProxyType({}),
+    ) -> None:
         self._contracts = {contract.key: contract for contract in contracts}
+        self._probes = probes
         self._encoders: dict[str, Encoder] = {}
 
     def setup(self) -> None:
         """Nothing: an encoder loads when the first item of its space arrives."""
 
     def process(self, tasks: Sequence[Task]) -> list[Answer | Failure]:
-        """Answer with one float32 [dim] vector, by task; a bad vector is that item's failure."""
+        """Answer with one `Embedding` a task (dense: float32 [dim]); a bad one is that item's failure."""
         requests: list[EmbedRequest] = [task.value for task in tasks]
         contract = self._contracts[requests[0].space]
-        vectors = self._encode(contract, requests, tasks)
-        return [_checked(vectors[i : i + 1], contract) for i in range(len(tasks))]
+        if requests[0].probe:
+            return [Answer(probe(self._encoder(contract))) for _ in tasks]
+        found = self._encode(contract, requests, tasks)
+        return [_checked(found[i], contract) for i in range(len(tasks))]
 
     def _encode(
         self, contract: SpaceContract, requests: Sequence[EmbedRequest], tasks: Sequence[Task]
-    ) -> np.ndarray:
+    ) -> Encoded:
         encoder = self._encoder(contract)
         if requests[0].query:
             return encoder.encode_queries([request.text for request in requests])
-        if contract.input == "text":
-            texts: TextEncoder = encoder  # type: ignore[assignment]  # the contract says so
-            return texts.encode([request.text for request in requests])
-        pixels: PixelEncoder = encoder  # type: ignore[assignment]  # the contract says so
-        return pixels.encode([task.arrays[0] for task in tasks])
+        is_text = contract.input == "text"
+        inputs: list[Any] = [t.value.text if is_text else t.arrays[0] for t in tasks]
+        return encoder.encode(inputs)
 
     def _encoder(self, contract: SpaceContract) -> Encoder:
         if contract.key not in self._encoders:
-            self._encoders[contract.key] = make_encoder(contract)
+            self._encoders[contract.key] = make_encoder(
+                contract, trusted=True, recorded=self._probes.get(contract.key)
+            )
         return self._encoders[contract.key]
 
     def teardown(self) -> None:
@@ -57,9 +72,15 @@ class EmbedStage:
         self._encoders.clear()
 
 
-def _checked(vector: np.ndarray, contract: SpaceContract) -> Answer | Failure:
+def _checked(
+    found: np.ndarray | TokenVectors | SparseVector, contract: SpaceContract
+) -> Answer | Failure:
     try:
-        check_vectors(vector, contract)
+        if isinstance(found, TokenVectors | SparseVector):
+            marked = Marked.of(found)
+            check_marked(marked, contract)
+            return Answer(marked)
+        check_vectors(found[np.newaxis], contract)
     except GristmillError as error:
         return Failure.of(error)
-    return Answer(vector[0])
+    return Answer(found)

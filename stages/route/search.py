@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from schemas.partition import Partition
     from schemas.search import Candidate, Way
-    from schemas.space import Encoder, TextEncoder
+    from schemas.space import DenseEncoder, Encoder, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
 
@@ -53,8 +53,13 @@ class Retriever:
 
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
-        self._encoders = dict(encoders)
-        texts = [e for e in encoders.values() if e.contract.input == "text"]
+        dense = {
+            k: cast("DenseEncoder", e)
+            for k, e in encoders.items()
+            if e.contract.representation == "dense"
+        }
+        self._encoders = dense
+        texts = [e for e in dense.values() if e.contract.input == "text"]
         if not texts:
             raise ConfigError("a snapshot without a text space cannot be asked in words")
         self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text

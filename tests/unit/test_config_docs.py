@@ -3,9 +3,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from schemas.config import Config
 from schemas.errors import ConfigError
+from schemas.space_config import SpaceConfig
 
 DOC = Path(__file__).parents[2] / "docs" / "config.md"
 
@@ -21,7 +23,16 @@ def test_every_key_is_documented_with_its_default():
         for section, values in Config().model_dump().items()
         for key, value in values.items()
     }
+    defaults |= {
+        f"spaces.NAME.{key}": default(field) for key, field in SpaceConfig.model_fields.items()
+    }
     assert documented() == defaults
+
+
+def default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "unset" if field.default is None else json.dumps(field.default)
 
 
 def test_the_example_is_a_configuration(tmp_path: Path):

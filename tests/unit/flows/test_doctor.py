@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from flows.doctor import examine
+from schemas.config import Config, Profile
+from schemas.presets import PRESETS
+from schemas.space_config import SpaceConfig
+from stages.embed.registry import contract, make_encoder
 from stages.recognise.speech_models import SPEECH_MODELS
+from tests import tiny_models
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -67,3 +72,41 @@ def test_every_library_that_the_readme_names_a_licence_of_is_looked_for(monkeypa
     libraries = {name for cell in first for name in re.findall(r"`([\w-]+)`", cell)}
     required = {re.split(r"[<>=\[]", line)[0] for line in PROJECT["dependencies"]}
     assert libraries <= required | {"jiwer"}
+
+
+def test_every_preset_is_a_configuration_with_a_row_that_says_how_to_fetch_its_models():
+    found = {row["name"]: row for row in examine()}
+    for name in PRESETS:
+        config = Config.model_validate({"profile": {"preset": name}})
+        row = found[f"profile {name}"]
+        assert all(space in row["found"] for space in config.profile.spaces)
+        for space in config.spaces.values():
+            assert space.licence in row["found"]
+            assert row["ok"] or f"hf download {space.model}" in row["advice"]
+        assert not row["needed"]
+    assert found["profile starter"]["ok"]
+
+
+def test_a_preset_lies_beneath_what_the_configuration_says():
+    starter = Config()
+    assert Config.model_validate({"profile": {"preset": "starter"}}) == starter
+    gpu = Config.model_validate(
+        {"profile": {"preset": "serious-gpu"}, "spaces": {"qwen3": {"truncate_dim": 512}}}
+    )
+    assert gpu.spaces["qwen3"].truncate_dim == 512
+    assert gpu.spaces["qwen3"].model.startswith("Qwen/")
+    assert gpu.profile.spaces[0] == "qwen3"
+
+
+def test_a_licence_against_commercial_use_is_shown_and_logged(tmp_path, caplog):
+    model = tiny_models.make("clip", tmp_path)
+    spaces = {"eye": SpaceConfig(adapter="image", model=str(model))}
+    gone = {"gone": SpaceConfig(adapter="text", model="nobody/has-this")}
+    config = Config(profile=Profile(spaces=("minilm", "eye", "gone")), spaces=spaces | gone)
+    found = {row["name"]: row for row in examine(config)}
+    assert found["space eye"]["ok"]
+    assert "(cc-by-nc-4.0, FORBIDS COMMERCIAL USE)" in found["space eye"]["found"]
+    assert not found["space gone"]["ok"]
+    assert "hf download nobody/has-this" in found["space gone"]["advice"]
+    make_encoder(contract("eye", configured=spaces)).encode_queries(["a mill"])
+    assert "under cc-by-nc-4.0, which forbids commercial use" in caplog.text

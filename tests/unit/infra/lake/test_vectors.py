@@ -36,6 +36,7 @@ def stored(batch: str, items: list[tuple[str, float]], dim: int) -> pa.Table:
         "granularity": ["paragraph"] * n,
         "input_hash": [digest(name) for name, _ in items],
         "vector": [[value] * dim for _, value in items],
+        "marks": [None] * n,
         "batch": [batch] * n,
     }
     return pa.table(columns, EMBEDDINGS)

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import VectorError
-from stages.embed.check import check_vectors
+from schemas.space import Marked, SparseVector
+from stages.embed.check import check_marked, check_vectors
 from stages.embed.registry import contract
 
 SPACE = contract("minilm")
@@ -51,3 +54,39 @@ def test_says_which_row_is_off_norm(row, scale):
     vectors[row] *= np.float32(scale)
     with pytest.raises(VectorError, match=f"row {row} of 9.*norm"):
         check_vectors(vectors, SPACE)
+
+
+TOKENS = replace(SPACE, representation="tokens")
+SPARSE = replace(SPACE, representation="sparse")
+
+
+def sparse(terms: list[int], weights: list[float]) -> Marked:
+    return Marked.of(SparseVector(np.array(terms, np.int32), np.array(weights, np.float32)))
+
+
+def test_good_embeddings_of_many_numbers_pass():
+    check_marked(Marked(unit_vectors(3), np.zeros(3, np.int32)), TOKENS)
+    check_marked(sparse([0, 7, SPACE.dim - 1], [0.5, 1, 2]), SPARSE)
+    check_marked(sparse([], []), SPARSE)
+
+
+@pytest.mark.parametrize(
+    ("found", "space", "said"),
+    [
+        (Marked(unit_vectors(0), np.zeros(0, np.int32)), TOKENS, "at least one"),
+        (Marked(2 * unit_vectors(2), np.zeros(2, np.int32)), TOKENS, "norm"),
+        (Marked(unit_vectors(2), np.zeros(3, np.int32)), TOKENS, "marks"),
+        (Marked(unit_vectors(2), np.zeros(2, np.int64)), TOKENS, "int64"),
+        (Marked(unit_vectors(2)[:, :5], np.zeros(2, np.int32)), TOKENS, "shape"),
+        (sparse([3, 3], [1, 1]), SPARSE, "out of order"),
+        (sparse([7, 3], [1, 1]), SPARSE, "out of order"),
+        (sparse([3, SPACE.dim], [1, 1]), SPARSE, "no term below"),
+        (sparse([-1, 3], [1, 1]), SPARSE, "no term below"),
+        (sparse([1, 3], [1, 0]), SPARSE, "above 0"),
+        (sparse([1, 3], [1, np.nan]), SPARSE, "above 0"),
+        (Marked(unit_vectors(2), np.arange(2, dtype=np.int32)), SPARSE, "shape"),
+    ],
+)
+def test_bad_embeddings_of_many_numbers_are_refused(found, space, said):
+    with pytest.raises(VectorError, match=said):
+        check_marked(found, space)

@@ -1,0 +1,128 @@
+"""Contracts of spaces by configuration: what the user chose, and what the model's files fix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from schemas.errors import ConfigError
+from schemas.space import SpaceContract
+from stages.embed.licences import licence_of
+from stages.embed.models import find_model, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from schemas.space import Representation
+    from schemas.space_config import SpaceConfig
+    from stages.embed.adapters import Facts
+
+# A text is padded to the next of these: 1/16 of its length at most, and 8 tokens where it is short.
+_STEPS: Final = ((128, 8), (256, 16), (512, 32), (1024, 64), (2048, 128))
+_WIDEST_STEP: Final = 256
+
+
+class Adapter(NamedTuple):
+    """What the contract of a space needs to know of its adapter.
+
+    Attributes:
+        name: Registry name.
+        input: What its documents are.
+        representation: What they become.
+        facts: Reads a model's folder, without its weights; second argument: whether its own code may run.
+    """
+
+    name: str
+    input: Literal["text", "pixels", "sound"]
+    representation: Representation
+    facts: Callable[[Path, bool], Facts]
+
+
+def buckets(max_tokens: int) -> tuple[int, ...]:
+    """Lengths that texts are padded to, ascending, up to the longest."""
+    lengths: list[int] = []
+    length = 0
+    while length < max_tokens:
+        length += next((step for limit, step in _STEPS if length < limit), _WIDEST_STEP)
+        lengths.append(min(length, max_tokens))
+    return tuple(lengths)
+
+
+def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) -> SpaceContract:
+    """The contract of a configured space with the model that is on this machine; loads no weights.
+
+    Raises:
+        MissingExtraError: The model is not on this machine; says how to fetch it.
+        ConfigError: The configuration asks for what the model cannot give; names the key.
+    """
+    model, location = named(wish.model)
+    found = find_model(model, wish.revision, location)
+    facts = adapter.facts(found.folder, wish.trust_remote_code)
+    _check(name, wish, facts)
+    text, pixels = adapter.input == "text", adapter.input == "pixels"
+    longest = min(wish.max_tokens, facts.max_tokens or wish.max_tokens)
+    return SpaceContract(
+        name=name,
+        encoder=adapter.name,
+        model=model,
+        revision=found.revision,
+        weights_digest=found.weights_digest,
+        dim=wish.truncate_dim or facts.dim,
+        dtype=wish.dtype,
+        input=adapter.input,
+        pooling=facts.pooling or wish.pooling or "mean",
+        normalised=adapter.representation != "sparse",
+        query_prompt=facts.query_prompt if wish.query_prompt is None else wish.query_prompt,
+        document_prompt=facts.document_prompt
+        if wish.document_prompt is None
+        else wish.document_prompt,
+        max_tokens=longest,
+        buckets=buckets(longest) if text else (),
+        batch_tokens=wish.batch_tokens if text else 0,
+        batch_frames=0 if text else wish.batch_frames,
+        frame_size=wish.frame_size if pixels else 0,
+        threads=threads,
+        matryoshka=wish.matryoshka,
+        representation=adapter.representation,
+        partitions=wish.partitions,
+        truncate_dim=wish.truncate_dim,
+        remote_code=wish.trust_remote_code,
+        location=location,
+        licence=wish.licence or licence_of(found.folder),
+    )
+
+
+def as_installed(contract: SpaceContract, adapter: Adapter) -> SpaceContract:
+    """The contract that the model on this machine would give, had everything else been chosen alike.
+
+    Raises:
+        MissingExtraError: The model is not on this machine; says how to fetch it.
+    """
+    found = find_model(contract.model, contract.revision, contract.location)
+    facts = adapter.facts(found.folder, contract.remote_code)
+    return replace(
+        contract,
+        revision=found.revision,
+        weights_digest=found.weights_digest,
+        dim=contract.truncate_dim or facts.dim,
+        input=adapter.input,
+        pooling=facts.pooling or contract.pooling,
+        representation=adapter.representation,
+        location=str(found.folder),
+    )
+
+
+def _check(name: str, wish: SpaceConfig, facts: Facts) -> None:
+    at = f"spaces.{name}"
+    if wish.truncate_dim >= facts.dim > 0:
+        raise ConfigError(
+            f"{at}.truncate_dim = {wish.truncate_dim}: the vectors of {wish.model} have {facts.dim} dims"
+        )
+    if facts.pooling and wish.pooling not in ("", facts.pooling):
+        raise ConfigError(
+            f"{at}.pooling = {wish.pooling!r}: the files of {wish.model} say {facts.pooling!r}; leave it out"
+        )
+    kept = wish.truncate_dim or facts.dim
+    if any(not 0 < length < kept for length in wish.matryoshka):
+        raise ConfigError(f"{at}.matryoshka has a length that is not below {kept}")

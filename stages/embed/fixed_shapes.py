@@ -1,0 +1,174 @@
+"""Passes of fixed shapes, so that what comes of an item does not depend on its company.
+
+A text's own length picks its bucket. Every pass of a bucket has the same number of rows, and every pass over frames the
+same number of frames; what is missing is filled up. Sums are then made in one order, whoever else is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from schemas.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+
+    from schemas.space import SpaceContract
+
+
+_OUTPUTS: Final = ("token_embeddings", "sentence_embedding")  # of a transformer module
+
+
+class Pass(NamedTuple):
+    """One forward pass over texts.
+
+    Attributes:
+        members: Positions of its texts.
+        rows: Texts that it has room for, at least as many.
+        length: Tokens of each row.
+    """
+
+    members: list[int]
+    rows: int
+    length: int
+
+
+def passes(lengths: Sequence[int], contract: SpaceContract) -> Iterator[Pass]:
+    """The passes for texts of these lengths in tokens: buckets in order, in each the texts in order of arrival."""
+    buckets: dict[int, list[int]] = {}
+    for position, length in enumerate(lengths):
+        buckets.setdefault(contract.bucket(length), []).append(position)
+    for length, members in sorted(buckets.items()):
+        rows = max(1, contract.batch_tokens // length)
+        for start in range(0, len(members), rows):
+            yield Pass(members[start : start + rows], rows, length)
+
+
+class Padding(NamedTuple):
+    """What fills a row up.
+
+    Attributes:
+        token: Its id.
+        left: Before the text, as models want it that look at the last token.
+    """
+
+    token: int = 0
+    left: bool = False
+
+
+_RIGHT: Final = Padding()
+
+
+def padded(
+    token_ids: Sequence[Sequence[int]], at: Pass, padding: Padding = _RIGHT
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask of a pass, int64 [rows, length] each.
+
+    Args:
+        token_ids: Of its members, in their order; longer ones are cut, the last token (the separator) kept.
+        at: The pass.
+        padding: What fills the rows up. An empty row attends to one token, or it would divide by 0.
+    """
+    import torch
+
+    ids = torch.full((at.rows, at.length), padding.token, dtype=torch.long)
+    mask = torch.zeros((at.rows, at.length), dtype=torch.long)
+    mask[:, -1 if padding.left else 0] = 1
+    for row, tokens in enumerate(token_ids):
+        kept = truncated(tokens, at.length)
+        place = slice(at.length - len(kept), None) if padding.left else slice(len(kept))
+        ids[row, place] = torch.tensor(kept)
+        mask[row, place] = 1
+    return ids, mask
+
+
+def truncated(tokens: Sequence[int], length: int) -> list[int]:
+    """At most `length` tokens, the last one (the separator) kept."""
+    return list(tokens) if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]
+
+
+def float_heads(model: Any) -> None:
+    """Have what comes after a model's transformer (pooling, dense layers, L2) computed in float32."""
+
+    def widen(_module: Any, _inputs: Any, out: dict[str, Any]) -> dict[str, Any]:
+        wide = {k: v.float() for k, v in out.items() if k in _OUTPUTS}
+        return {**out, **wide}
+
+    transformer, *heads = model
+    transformer.register_forward_hook(widen)
+    for head in heads:
+        head.float()
+
+
+def forward(
+    model: Any, features: Mapping[str, Any], threads: int, task: str | None = None
+) -> dict[str, Any]:
+    """What a sentence-transformers model makes of features; tensors stay where the model is.
+
+    Args:
+        model: As it was loaded.
+        features: Tensors of one pass, wherever they are.
+        threads: Compute threads.
+        task: ``query`` or ``document``, for models that tell them apart.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    here = {
+        k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()
+    }
+    kwargs = {"task": task} if task else {}
+    with torch.inference_mode():
+        out: dict[str, Any] = model(here, **kwargs)
+    return out
+
+
+def rows_of(out: Mapping[str, Any], count: int) -> np.ndarray:
+    """The vectors of the first so many rows of a pass, float32 [count, dim]."""
+    rows: np.ndarray = out["sentence_embedding"][:count].float().cpu().numpy()
+    return rows
+
+
+def frame_passes(count: int, rows: int) -> Iterator[slice]:
+    """Ranges of at most `rows` of so many frames (or sounds)."""
+    for start in range(0, count, rows):
+        yield slice(start, min(start + rows, count))
+
+
+def filled(items: Sequence[Any], rows: int) -> list[Any]:
+    """As many as a pass has rows: the first one again where some are missing."""
+    return [*items, *[items[0]] * (rows - len(items))]
+
+
+def valid_unicode(text: str) -> str:
+    """The text with lone surrogates (from paths that are not UTF-8) as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows of norm 1, float32 [n, dim]; a row of zeros stays one."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = (vectors / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float32)
+    return unit
+
+
+def space_rows(vectors: np.ndarray, contract: SpaceContract) -> np.ndarray:
+    """What a model gave as vectors of a space: its leading dims where some are left out, of norm 1.
+
+    Args:
+        vectors: float32 [n, the model's dim].
+        contract: Of the space.
+
+    Raises:
+        ContractError: They are of another length than the contract's.
+    """
+    kept = vectors[:, : contract.truncate_dim] if contract.truncate_dim else vectors
+    if kept.shape[1] != contract.dim:
+        raise ContractError(
+            f"{contract.model} gives {vectors.shape[1]} dims, the contract of {contract.name} says {contract.dim}"
+        )
+    return unit_rows(kept)

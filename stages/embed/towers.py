@@ -1,0 +1,54 @@
+"""Dual encoders that sentence-transformers does not know, by transformers: a tower for documents, a tower for texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stages.embed.fixed_shapes import space_rows, valid_unicode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from schemas.space import SpaceContract
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """A model with ``get_..._features``, and what prepares its inputs."""
+
+    model: Any
+    processor: Any
+
+    def rows(self, method: str, features: Mapping[str, Any], threads: int) -> np.ndarray:
+        """What a tower makes of a pass, float32 [rows, dim], not of norm 1."""
+        import torch
+
+        torch.set_num_threads(threads)
+        here = {name: self._placed(value) for name, value in features.items()}
+        with torch.inference_mode():
+            out = getattr(self.model, method)(**here)
+        vectors: np.ndarray = out.pooler_output.float().cpu().numpy()
+        return vectors
+
+    def _placed(self, value: Any) -> Any:
+        moved = value.to(self.model.device)
+        return moved.to(self.model.dtype) if moved.is_floating_point() else moved
+
+
+def questions(towers: Towers, texts: Sequence[str], contract: SpaceContract) -> np.ndarray:
+    """Vectors of questions, one by one at their own length: float32 [len(texts), dim], each of norm 1."""
+    vectors = np.empty((len(texts), contract.dim), dtype=np.float32)
+    for i, text in enumerate(texts):
+        features = towers.processor.tokenizer(
+            [valid_unicode(contract.query_prompt + text)],
+            truncation=True,
+            max_length=contract.max_tokens,
+            return_tensors="pt",
+        )
+        named = {name: features[name] for name in ("input_ids", "attention_mask")}
+        rows = towers.rows("get_text_features", named, contract.threads)
+        vectors[i] = space_rows(rows, contract)[0]
+    return vectors
