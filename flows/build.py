@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.index_builder import IndexBuilder, Workshop
+from flows.late_builder import LateBuilder
 from flows.manifests import (
     known_manifests,
     manifest_key,
@@ -24,6 +25,7 @@ from stages.index.build import SEGMENT_FORMAT
 from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
 from stages.index.plan import shared_budget
 from stages.route.evaluate import read_questions
+from stages.route.search import routed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,13 +106,13 @@ class SnapshotBuilder:
         )
 
     def build_index(self, partition: Partition, space: SpaceContract) -> IndexManifest | None:
-        """One partition in one space; None when it has no vectors there.
+        """One partition in one space; None when it has no vectors there, or the space does not take it.
 
         Raises:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
-        if space.representation != "dense" or not space.takes(partition):
+        if space.representation == "sparse" or not space.takes(partition):
             return None
         return self._builder(partition, space).build()
 
@@ -118,7 +120,11 @@ class SnapshotBuilder:
         """What `build_index` will start from; needs no session."""
         return self._builder(partition, space).foresee()
 
-    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder:
+    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder | LateBuilder:
+        if space.representation == "tokens":
+            base = self._base.get((str(partition), space.key))
+            place = (partition, space)
+            return LateBuilder(self._shop, self._view, place, questions=self._questions, base=base)
         return IndexBuilder(
             self._shop,
             self._view,
@@ -138,7 +144,7 @@ class SnapshotBuilder:
             [space for space in self._spaces if space.key in used],
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
-            {},
+            routed_by([space for space in self._spaces if space.key in used]),
         )
         manifest = replace(manifest, probes=self._probes(manifest.spaces))
         self._write_manifest(manifest)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots
+from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots, cli_spaces
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from schemas.search import Way
+
+_RERANK_DEPTH: Final = 5  # hits that a cross-encoder reads for each one wanted
 
 app = typer.Typer(
     name="gristmill",
@@ -103,23 +105,34 @@ def search(
     way: Annotated[str, typer.Option(help="routed, or unified: all partitions in one ranking.")] = (
         "routed"
     ),
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask in this space only, by name or key; repeat it for more."),
+    ] = None,
     where: Where = None,
     acl: Acl = None,
     snapshot: Annotated[
         str, typer.Option("--snapshot", metavar="ID", help=f"Ask this one. {NAMES}")
     ] = "current",
+    rerank: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Read the best hits again with this cross-encoder."),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask the published snapshot."""
     from flows.show import show_hits
-    from flows.wiring import open_retriever
+    from flows.wiring import open_retriever, reranked_by
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
-    retriever = open_retriever(lake, snapshot)
+    retriever = open_retriever(lake, snapshot, spaces=space or ())
+    depth = k * _RERANK_DEPTH if rerank else k
     result = retriever.search(
-        query, k=k, route=route, way=cast("Way", way), where=where or (), acl=acl or None
+        query, k=depth, route=route, way=cast("Way", way), where=where or (), acl=acl or None
     )
+    if rerank:
+        result = reranked_by(rerank, query, result, k)
     give(as_json, result.as_dict(), lambda: show_hits(query, result))
 
 
@@ -163,6 +176,7 @@ cli_snapshots.register(app)
 cli_care.register(app)
 cli_inspect.register(app)
 cli_near.register(app)
+cli_spaces.register(app)
 
 
 def main() -> None:

@@ -15,9 +15,10 @@ from stages.messages import Derived, DeriveRequest
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from flows.plan import Again, Contents
+    from flows.plan import Contents, Rederive
     from flows.rows import BatchRows
     from infra.lake import Lake
+    from schemas.balance import FileOutcome
     from schemas.derived import GeneratorContract
     from schemas.engine import Arrays, Failure, Outcome, Session
     from schemas.unit import Unit
@@ -43,8 +44,10 @@ class CutSource:
         contents: Its names.
         milled: Its units; derived ones among them, once generators were asked.
         arrays: What the units' `pixels_array` counts in.
-        again: Set if the lake has it, and how: vectors in some spaces or derived texts are not as they should be.
-        written: unit_ids that the lake has of it; empty without `again`.
+        how: What it will be counted as.
+        spaces: Keys of those it lacks, if its units are in the lake already; else empty: all of them.
+        rederive: What is to be done about the derived texts among units that are in the lake.
+        written: unit_ids that the lake has of it, where derived texts are to be settled.
         generators: Keys of those whose texts are now among its units, if they were not, or are written with them.
         lost: Texts that could not be derived.
     """
@@ -52,15 +55,12 @@ class CutSource:
     contents: Contents
     milled: Milled
     arrays: Arrays | None
-    again: Again | None = None
+    how: FileOutcome
+    spaces: tuple[str, ...] = ()
+    rederive: Rederive | None = None
     written: frozenset[str] = frozenset()
     generators: tuple[str, ...] = ()
     lost: tuple[LostText, ...] = ()
-
-    @property
-    def spaces(self) -> tuple[str, ...]:
-        """Keys of the spaces that it lacked, if the lake has its units; else empty: all of them."""
-        return self.again.spaces if self.again else ()
 
     @property
     def new_units(self) -> list[Unit]:
@@ -72,12 +72,11 @@ class CutSource:
     @property
     def is_rewritten(self) -> bool:
         """Whether its units are to be written, as a whole."""
-        if self.again is None:
+        if not self.spaces:
             return True
-        settle = self.again.settle
-        if settle is None:
+        if self.rederive is None:
             return False
-        return settle.withdraw or {unit.unit_id for unit in self.milled.units} != self.written
+        return self.rederive.withdraw or {u.unit_id for u in self.milled.units} != self.written
 
 
 @dataclass(slots=True)
@@ -109,13 +108,13 @@ class Deriving:
 
     def enter(self, source: CutSource) -> CutSource | None:
         """A source was cut; it comes back at once if there is nothing to ask about it."""
-        if source.again is None:
-            keys = tuple(self._generators)
-        elif source.again.settle is not None:
-            keys = source.again.settle.ask
+        if source.rederive is not None:
+            keys = source.rederive.ask
             source = _stripped(source, self._generators.keys() - keys)
-        else:
+        elif source.spaces:
             return source
+        else:
+            keys = tuple(self._generators)
         source = replace(source, generators=tuple(self._generators))
         asked = _Asked(source)
         for key in keys:
@@ -151,7 +150,7 @@ class Deriving:
         source_id = source.milled.source_id
         if source.is_rewritten:
             rows.add_units(source.milled, list(spaces))
-            for row in self._old_rejects.of(source) if source.again else ():
+            for row in self._old_rejects.of(source) if source.rederive else ():
                 rows.add_old_reject(row)
         else:
             rows.add_spaces(source_id, source.spaces)
@@ -197,7 +196,7 @@ class _OldRejects:
 
         Those of vectors are not among them: every vector that is not there is asked for again.
         """
-        asked = source.again.settle.ask if source.again and source.again.settle else ()
+        asked = source.rederive.ask if source.rederive else ()
         for row in self._rows.get(source.milled.source_id, ()):
             if row["stage"] == EMBED or (
                 row["stage"] == DERIVE and row["reason"].partition(": ")[0] in asked

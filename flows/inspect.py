@@ -37,6 +37,7 @@ ADVICE: Final = {
     " `gristmill retry --lake URL --code encrypted`; of anything else save a copy without a password",
     "limit": "raise the named key in the section limits of the configuration, or split the file",
     "no_content": "nothing in it can be indexed; if you see something in it, see what was noted",
+    "stale": "it decodes to something else than before: gristmill run over its folder",
     "timeout": "raise the named key in the section limits of the configuration, or split the file",
     "oom": "raise limits.decode_memory_bytes, or split the file",
     "crash": "the file breaks its decoder: convert it with another program",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from schemas.errors import GristmillError
 from schemas.manifest import FileRef, SegmentRef, Training, segment_of, training_of
-from stages.index.build import segment_files
+from stages.index.build import STATS_FILE, segment_files
 from stages.index.segments import SegmentPaths
 
 if TYPE_CHECKING:
@@ -50,11 +50,22 @@ class SegmentStore:
         """Whether its files are there, by their sizes; `gristmill verify` reads the bytes."""
         return all(self._is_there(ref) for ref in segment.files)
 
-    def keep(self, segment: SegmentRef, arrays: Sequence[np.ndarray]) -> None:
-        """Write a segment's files, and then the note that it is there."""
+    def keep(self, segment: SegmentRef, arrays: Sequence[np.ndarray]) -> SegmentRef:
+        """Write a segment's files, and then the note that it is there.
+
+        Two spaces may have equal vectors, and so equal segments; stats.json is then that of the one that came first.
+
+        Returns:
+            The segment with the files that are there.
+        """
+        files = []
         for ref, data in segment_files(segment, arrays):
-            self.put(ref, data.tobytes())
-        self._note(segment.input_digest, asdict(segment))
+            there = self._stats_there(ref, segment) if ref.key.endswith(STATS_FILE) else None
+            self.put(there or ref, data.tobytes())
+            files.append(there or ref)
+        kept = replace(segment, files=tuple(files))
+        self._note(segment.input_digest, asdict(kept))
+        return kept
 
     def find_training(self, trained_from: str) -> Training | None:
         """What was trained from this sample (a digest) before."""
@@ -91,15 +102,20 @@ class SegmentStore:
         by_name = {ref.key.rpartition("/")[2]: ref.key for ref in segment.files}
         local = {name: self._blobs.local_path(key) for name, key in by_name.items()}
         deleted = segment.deleted
-        return SegmentPaths(
-            local["index.faiss"],
-            local["rows.arrow"],
-            local.get("full.npy"),
-            self._blobs.local_path(deleted.key) if deleted else None,
-        )
+        return SegmentPaths.of(local, self._blobs.local_path(deleted.key) if deleted else None)
 
     def _is_there(self, ref: FileRef) -> bool:
         return self._blobs.size_bytes(ref.key) == ref.size_bytes
+
+    def _stats_there(self, ref: FileRef, segment: SegmentRef) -> FileRef | None:
+        """The stats.json of this segment that is there, if it is whole."""
+        try:
+            data = self._blobs.get(ref.key)
+            if json.loads(data)["digest"] != segment.digest:
+                return None
+        except (GristmillError, ValueError, KeyError, TypeError):
+            return None
+        return FileRef(ref.key, len(data), hashlib.sha256(data).hexdigest())
 
     def _noted_segment(self, input_digest: str) -> SegmentRef | None:
         raw = self._noted(input_digest)

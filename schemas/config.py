@@ -109,7 +109,7 @@ class Engine(_Section):
     GPU (half of one where models derive text on the other half), with as many embedding actors as fit, else 0.
     `derive_gpus` is the same for models that derive text; unset, it is half of one where this machine has a GPU.
     `keep_payloads` keeps in the lake the pixels that encoders were given, so that embedding them in another space
-    needs no decoding.
+    needs no decoding; `keep_content` what was decoded and recognised, so that cutting it into other units needs none.
     """
 
     workers: int = Field(default=0, ge=0)
@@ -120,6 +120,7 @@ class Engine(_Section):
     commit_rows: int = Field(default=20_000, gt=0)
     commit_interval_s: float = Field(default=15.0, gt=0)
     keep_payloads: bool = False
+    keep_content: bool = False
 
 
 class Indexing(_Section):
@@ -127,7 +128,9 @@ class Indexing(_Section):
 
     `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
     together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
-    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. docs/config.md has all.
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `late_codec`,
+    `late_pool` and `late_prefix` say what is kept of units with many vectors, `late_bits` and `late_repetitions` how
+    their candidates are found. docs/config.md has all.
     """
 
     family: str = "auto"
@@ -150,6 +153,11 @@ class Indexing(_Section):
     empty_list_share: float = Field(default=0.9, ge=0, le=1)
     biggest_list_share: float = Field(default=0.9, ge=0, le=1)
     hubness: float = Field(default=20.0, gt=0)
+    late_codec: Literal["int8", "pq"] = "int8"
+    late_pool: int = Field(default=1, ge=1, le=16)
+    late_prefix: int = Field(default=0, ge=0)
+    late_bits: int = Field(default=0, ge=0, le=8)
+    late_repetitions: int = Field(default=1, ge=1, le=40)
 
 
 class Runs(_Section):

@@ -30,13 +30,14 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRef:
-    """An immutable part of an index: ``segments/<digest>/{index.faiss,rows.arrow,stats.json}``, maybe ``full.npy``.
+    """An immutable part of an index: ``segments/<digest>/{index.faiss,rows.arrow,stats.json}``, and maybe others.
 
     Attributes:
-        digest: Over the bytes of index.faiss, rows.arrow and full.npy.
+        digest: Over the bytes of its files but stats.json.
         input_digest: Over the rows, the digests of their vectors and the parameters; equal input is not built again.
         rows: Number of vectors, deleted ones included.
-        files: Its files. ``full.npy`` has every vector of a family that rescores.
+        files: Its files. ``full.npy`` has every vector of a family that rescores; ``tokens.npy``, ``offsets.npy`` and
+            ``kinds.npy`` have those of units with many.
         shard: (i, n): it was built from the i-th of n equal ranges of unit ids, so serving can spread them;
             (0, 1) for what was added later.
         deleted: Numbers of rows that count no more, a roaring bitmap (32-bit, the portable format of
@@ -108,6 +109,25 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class LateManifest:
+    """What an index of late interaction has besides: see docs/late-interaction.md.
+
+    Attributes:
+        codebook: An npz that all segments share: ``centre``, ``centroids`` and ``parts``, see
+            stages/index/late/codecs.py.
+        vectors: In all segments, those of deleted units included.
+        unit_bytes: Of one unit in index.faiss, tokens.npy, offsets.npy and kinds.npy, on average.
+        kept_recall_at_10: Of exact MaxSim over the vectors that the index keeps, against all that units have; 1 if it
+            keeps all. No number of the gate: how many to keep is for the configuration to say.
+    """
+
+    codebook: FileRef
+    vectors: int
+    unit_bytes: float
+    kept_recall_at_10: float
+
+
+@dataclass(frozen=True, slots=True)
 class IndexManifest:
     """The index of one partition in one space.
 
@@ -132,6 +152,7 @@ class IndexManifest:
         truth: Queries with their exact neighbours, see stages/index/truth.py.
         reason: Why it is built like this, for people.
         built_with: Digest of what the build depends on besides rows and vectors.
+        late: Of a space whose units have many vectors.
     """
 
     partition: str
@@ -154,6 +175,7 @@ class IndexManifest:
     training: Training | None = None
     reason: str = ""
     built_with: str = ""
+    late: LateManifest | None = None
 
     @property
     def parsed_partition(self) -> Partition:
@@ -170,6 +192,8 @@ class IndexManifest:
         yield self.truth
         if self.training is not None:
             yield self.training.file
+        if self.late is not None:
+            yield self.late.codebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +252,13 @@ class Manifest:
 
     @staticmethod
     def identity(
-        spaces: tuple[SpaceContract, ...], indexes: tuple[IndexManifest, ...], sources: FileRef
+        spaces: tuple[SpaceContract, ...],
+        indexes: tuple[IndexManifest, ...],
+        sources: FileRef,
+        router: dict[str, Any] | None = None,
     ) -> str:
-        """Snapshot id (16 hex characters): equal bytes to serve give equal ids."""
-        served = {
+        """Snapshot id (16 hex characters): equal bytes to serve, routed alike, give equal ids."""
+        served: dict[str, Any] = {
             "format": FORMAT_VERSION,
             "spaces": sorted(s.key for s in spaces),
             "indexes": sorted(
@@ -241,11 +268,14 @@ class Manifest:
                     sorted(i.calibration.items()),
                     i.prototypes.sha256,
                     [[s.digest, s.deleted.sha256 if s.deleted else ""] for s in i.segments],
+                    *([i.late.codebook.sha256, sorted(i.parameters.items())] if i.late else []),
                 ]
                 for i in indexes
             ),
             "sources": sources.sha256,
         }
+        if router:
+            served["router"] = router
         return digest("snapshot", canonical_json(served))[:16]
 
 
@@ -284,8 +314,13 @@ def _index(raw: dict[str, Any]) -> IndexManifest:
             "training": training_of(raw["training"]) if raw["training"] else None,
             "prototypes": FileRef(**raw["prototypes"]),
             "truth": FileRef(**raw["truth"]),
+            "late": _late(raw["late"]) if raw.get("late") else None,
         }
     )
+
+
+def _late(raw: dict[str, Any]) -> LateManifest:
+    return LateManifest(**{**raw, "codebook": FileRef(**raw["codebook"])})
 
 
 def segment_of(raw: dict[str, Any]) -> SegmentRef:

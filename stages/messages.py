@@ -76,7 +76,7 @@ class Milled:
         rejects: Parts that were lost.
         units: In order of unit_id; `pixels_array` counts in the arrays that travel beside this.
         tokens: Length of each unit's embedded text in tokens of the text space, 0 without text.
-        kept_bytes: What was written of its pixels to be kept.
+        kept_bytes: What was written of its pixels and its content to be kept.
     """
 
     source_id: str
@@ -96,6 +96,14 @@ class UnpackRequest:
     texts: tuple[str, ...]
     frame_size: int
     pixels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecutRequest:
+    """Cut the content anew that is kept of a source under this key; answered with `Milled`, no pixels beside it."""
+
+    source_id: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from schemas.errors import LakeError
 from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow.dataset as ds
@@ -63,12 +63,16 @@ class Sweeper:
         tables: Of the lake.
         run_id: Of this sweep; names its files.
         token: Of the writer.
+        dropped: Keys of spaces of which nothing is needed any more.
     """
 
-    def __init__(self, tables: DeltaTables, run_id: str, token: int) -> None:
+    def __init__(
+        self, tables: DeltaTables, run_id: str, token: int, dropped: Collection[str] = ()
+    ) -> None:
         self._tables = tables
         self._run_id = run_id
         self._token = token
+        self._dropped = dropped
         self._view = LakeView(tables)
         self._hashes = {column: self._hashes_of(column) for column in ("text_hash", "pixels_hash")}
 
@@ -189,6 +193,8 @@ class Sweeper:
             mask = self._view.rejects_that_hold(rows)
         elif spec is paths.RUNS:
             mask = pa.repeat(pa.scalar(value=True), rows.num_rows)
+        elif spec.name.removeprefix("embeddings/") in self._dropped:
+            mask = pa.repeat(pa.scalar(value=False), rows.num_rows)
         else:
             complete = pc.is_in(rows["batch"], value_set=as_array(live.batches["batch"]))
             mask = pc.and_(complete, self._is_used(rows))
@@ -222,6 +228,7 @@ class Sweeper:
         is_units = pc.and_(
             pc.equal(rows["kind"], "units"), is_latest(rows, "source_id", live.live_units)
         )
+        gone = pc.is_in(rows["fingerprint"], value_set=pa.array(sorted(self._dropped), pa.string()))
         is_current = [
             pc.and_(
                 pc.equal(rows["kind"], kind),
@@ -231,7 +238,7 @@ class Sweeper:
             )
             for kind, current in (("space", live.spaces), ("derived", live.derived))
         ]
-        of_units = pc.and_(of_live, pc.or_(*is_current))
+        of_units = pc.and_(pc.and_(of_live, pc.or_(*is_current)), pc.invert(gone))
         kept = rows.filter(pc.or_(pc.or_(is_path, is_units), of_units))
         return pa.concat_tables([kept, self._batch_rows(kept)]).sort_by(
             [(name, "ascending") for name in paths.COMPLETIONS.sort_by]

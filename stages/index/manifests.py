@@ -79,7 +79,7 @@ def snapshot_manifest(
     ordered_spaces = tuple(sorted(spaces, key=lambda space: space.key))
     ordered = tuple(sorted(indexes, key=lambda index: (index.partition, index.space)))
     return Manifest(
-        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources),
+        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources, router),
         created_at=origin.created_at,
         run_id=origin.run_id,
         table_versions=dict(origin.table_versions),

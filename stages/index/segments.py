@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 INDEX_FILE: Final = "index.faiss"
 ROWS_FILE: Final = "rows.arrow"
 FULL_FILE: Final = "full.npy"
+TOKEN_FILES: Final = ("tokens.npy", "offsets.npy", "kinds.npy")
 RESCORE: Final = "rescore"
 _RECONSTRUCT_ROWS: Final = 1 << 16
 _LARGEST_FACTOR: Final = 1 << 12  # knobs that were raised by more go to their largest
@@ -56,12 +57,34 @@ class SegmentPaths:
         rows: rows.arrow.
         full: full.npy of an index that rescores.
         deleted: Its tombstones, if rows were deleted.
+        tokens: tokens.npy, offsets.npy and kinds.npy of a segment for late interaction.
     """
 
     index: Path
     rows: Path
     full: Path | None = None
     deleted: Path | None = None
+    tokens: tuple[Path, Path, Path] | None = None
+
+    @classmethod
+    def of(cls, named: Mapping[str, Path], deleted: Path | None) -> SegmentPaths:
+        """From the files of a segment by their names.
+
+        Raises:
+            IntegrityError: index.faiss or rows.arrow is not among them.
+        """
+        if not {INDEX_FILE, ROWS_FILE} <= set(named):
+            raise IntegrityError(
+                f"a segment has no {INDEX_FILE} or no {ROWS_FILE}; it has {', '.join(named)}"
+            )
+        tokens = [named[name] for name in TOKEN_FILES if name in named]
+        return cls(
+            named[INDEX_FILE],
+            named[ROWS_FILE],
+            named.get(FULL_FILE),
+            deleted,
+            (tokens[0], tokens[1], tokens[2]) if len(tokens) == len(TOKEN_FILES) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,16 @@ import pyarrow as pa
 from schemas.errors import ConfigError, IntegrityError, VectorError
 from schemas.ids import digest_file
 from schemas.search import Candidate
+from stages.index.late.codecs import Codebook
+from stages.index.late.search import LateIndex, checked_lists
 from stages.index.segments import (
-    FULL_FILE,
-    INDEX_FILE,
-    ROWS_FILE,
     OpenSegment,
     SegmentPaths,
     search_segments,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from schemas.filters import Filter
@@ -59,6 +58,7 @@ class OpenSnapshot:
         self._local_path = local_path
         self._indexes = {(str(i.parsed_partition), i.space): i for i in manifest.indexes}
         self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
+        self._late: dict[tuple[str, str], LateIndex] = {}
         self._opening = Lock()
 
     @classmethod
@@ -118,17 +118,18 @@ class OpenSnapshot:
         self,
         partition: Partition,
         space: str,
-        vectors: np.ndarray,
+        vectors: np.ndarray | Sequence[np.ndarray],
         k: int,
         *,
         where: Filter | None = None,
     ) -> list[list[Candidate]]:
-        """The nearest units of each query vector, best first; equal similarities in order of unit_id.
+        """The nearest units of each query, best first; equal similarities in order of unit_id.
 
         Args:
             partition: Where to look.
             space: Key of the space that the vectors are in.
-            vectors: float32 [n_queries, dim] as the space's encoder gives them.
+            vectors: float32 [n_queries, dim] as the space's encoder gives them; of a space whose units have many
+                vectors, those of each query, float32 [n, dim].
             k: How many, at least 1; fewer come back where there are fewer.
             where: What the units must be like, and who asks; without, access labels are not looked at.
 
@@ -153,7 +154,7 @@ class OpenSnapshot:
         self,
         partition: Partition,
         space: str,
-        vectors: np.ndarray,
+        vectors: np.ndarray | Sequence[np.ndarray],
         k: int,
         *,
         where: Filter | None = None,
@@ -163,11 +164,34 @@ class OpenSnapshot:
             raise ConfigError(f"k is {k}; ask for at least 1")
         entry = self.entry(partition, space)
         segments = self.segments(partition, space)
-        queries = _checked_queries(vectors, self._dim(space), f"{partition} in {space}")
+        dim, place = self._dim(space), f"{partition} in {space}"
         allowed = [segment.mask(where) for segment in segments] if where else None
+        if entry.late is not None:
+            lists = checked_lists(list(vectors), dim, place)
+            return self.late_index(partition, space).search(lists, k, entry.search, allowed=allowed)
+        queries = _checked_queries(np.asarray(vectors), dim, place)
         return search_segments(
             segments, queries, k, entry.search, metric=entry.metric, allowed=allowed
         )
+
+    def late_index(self, partition: Partition, space: str) -> LateIndex:
+        """The opened index of a space whose units have many vectors.
+
+        Raises:
+            ConfigError: The snapshot has no such index.
+            IntegrityError: A file is missing or does not open, or units have one vector each there.
+        """
+        entry = self.entry(partition, space)
+        segments = self.segments(partition, space)
+        if entry.late is None:
+            raise IntegrityError(f"{partition} in {space} is no index for late interaction")
+        key = (entry.partition, space)
+        with self._opening:
+            if key not in self._late:
+                codebook = Codebook.read(self._local_path(entry.late.codebook.key))
+                paths = [self._segment_paths(ref) for ref in entry.segments]
+                self._late[key] = LateIndex.of(segments, paths, entry.parameters, codebook)
+            return self._late[key]
 
     def candidate(
         self, partition: Partition, space: str, similarity: float, at: tuple[int, int]
@@ -257,12 +281,11 @@ class OpenSnapshot:
 
     def _segment_paths(self, ref: SegmentRef) -> SegmentPaths:
         named = {f.key.rpartition("/")[2]: self._local_path(f.key) for f in ref.files}
-        if not {INDEX_FILE, ROWS_FILE} <= set(named):
-            raise IntegrityError(
-                f"segment {ref.digest} has no {INDEX_FILE} or no {ROWS_FILE}; it has {', '.join(named)}"
-            )
         deleted = self._local_path(ref.deleted.key) if ref.deleted else None
-        return SegmentPaths(named[INDEX_FILE], named[ROWS_FILE], named.get(FULL_FILE), deleted)
+        try:
+            return SegmentPaths.of(named, deleted)
+        except IntegrityError as error:
+            raise IntegrityError(f"segment {ref.digest}: {error}") from error
 
     def _dim(self, space: str) -> int:
         return next(s.dim for s in self.manifest.spaces if s.key == space)

@@ -8,6 +8,8 @@ from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
 from stages.index.build import BuildRequest, build_segment
 from stages.index.exact import ExactRequest, answer_exact
+from stages.index.late.build import LateBuildRequest, LateTrainRequest, build_late, train_late
+from stages.index.late.validate import LateValidateRequest, validate_late
 from stages.index.routing import RoutingRequest, routing_parts
 from stages.index.train import TrainRequest, train
 from stages.index.truth import NearestRequest, nearest_of
@@ -15,6 +17,8 @@ from stages.index.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
 
 class IndexStage:
@@ -40,9 +44,20 @@ class IndexStage:
                 return answer_exact(request, arrays)
             if isinstance(request, RoutingRequest):
                 return routing_parts(arrays[0])
-            return Answer(validate(request, arrays))
+            return _late(request, arrays) or Answer(validate(request, arrays))
         except GristmillError as error:
             return Failure.of(error)
 
     def teardown(self) -> None:
         """Nothing to give back."""
+
+
+def _late(request: object, arrays: Sequence[np.ndarray]) -> Answer | None:
+    """Requests of late interaction; None for others."""
+    if isinstance(request, LateTrainRequest):
+        return train_late(request, arrays)
+    if isinstance(request, LateBuildRequest):
+        return build_late(request, arrays)
+    if isinstance(request, LateValidateRequest):
+        return Answer(validate_late(request, arrays))
+    return None

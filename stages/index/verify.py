@@ -10,6 +10,7 @@ from schemas.errors import IntegrityError
 from schemas.manifest import GateCheck, Manifest
 from stages.index.build import segment_digest
 from stages.index.gate import live_counts
+from stages.index.late.asked import LateMeter
 from stages.index.recall import RecallMeter
 from stages.index.snapshot import OpenSnapshot, check_file
 from stages.index.truth import read_truth
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from schemas.manifest import IndexManifest
     from schemas.partition import Partition
+    from stages.index.truth import Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
     Raises:
         IntegrityError: An id, a checksum, a digest or a count does not hold; names the file or the index.
     """
-    identity = Manifest.identity(manifest.spaces, manifest.indexes, manifest.sources)
+    identity = Manifest.identity(
+        manifest.spaces, manifest.indexes, manifest.sources, manifest.router
+    )
     if identity != manifest.snapshot_id:
         raise IntegrityError(
             f"the manifest says it is {manifest.snapshot_id}, but what it names is snapshot {identity}"
@@ -79,11 +83,19 @@ def _verify_index(
             f"{partition} in {space}: {rows} rows with {different} different ids, the manifest says {entry.rows}"
         )
     truth = read_truth(local_path(entry.truth.key))
-    recalls = RecallMeter(truth, segments, entry.metric).recalls(entry.search)
+    recalls = _meter(snapshot, entry, truth).recalls(entry.search)
     recall = min(recalls.values(), default=1.0)
     wanted = next((c.threshold for c in entry.checks if c.name == "recall_at_10"), 0.0)
     check = GateCheck("recall_at_10", recall, wanted, at_least=True, passed=recall >= wanted)
     return Verified(str(partition), space, entry.rows, recall, (check,))
+
+
+def _meter(snapshot: OpenSnapshot, entry: IndexManifest, truth: Truth) -> RecallMeter:
+    place = entry.parsed_partition, entry.space
+    if entry.late is None:
+        return RecallMeter(truth, snapshot.segments(*place), entry.metric)
+    index = snapshot.late_index(*place)
+    return LateMeter(truth, index, len(index.fde.centre))
 
 
 def _check_digests(entry: IndexManifest) -> None:

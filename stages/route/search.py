@@ -12,6 +12,7 @@ from schemas.derived import is_derived
 from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
+from schemas.space import TokenVectors
 from stages.near import is_near
 from stages.route.calibrate import space_scales
 from stages.route.router import Router
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from schemas.partition import Partition
     from schemas.search import Candidate, Way
-    from schemas.space import DenseEncoder, Encoder, TextEncoder
+    from schemas.space import Encoded, Encoder, SpaceContract, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
 
 Collapse = Literal["document", "page"]
+if TYPE_CHECKING:
+    _Vectors = np.ndarray | list[np.ndarray]  # of questions: one each, or [n, dim] each
 
 _DEPTH: Final = 5  # candidates asked of an index for each hit wanted: collapsing takes some away
 # What a route that is e times as likely is worth in standard deviations of similarity. Measured: docs/routing.md.
@@ -45,36 +48,33 @@ class Retriever:
 
     Args:
         snapshot: Opened.
-        encoders: By key of the space; a text encoder must be among them.
+        encoders: By key of the space, of those spaces that are to be asked. Without a text encoder among them there is
+            nothing to route by: every partition is asked, all alike.
 
     Raises:
-        ConfigError: No text encoder.
+        ConfigError: The snapshot has no text space.
     """
 
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
-        dense = {
-            k: cast("DenseEncoder", e)
-            for k, e in encoders.items()
-            if e.contract.representation == "dense"
+        self._encoders = {
+            key: encoder
+            for key, encoder in encoders.items()
+            if encoder.contract.representation != "sparse"
         }
-        self._encoders = dense
-        texts = [e for e in dense.values() if e.contract.input == "text"]
-        if not texts:
+        if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
-        self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
-        self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
+        asked = self._encoders.keys()
+        self._indexes = [_Index(p, space) for p, space in snapshot.indexes if space in asked]
         self._scales = space_scales(snapshot.manifest.indexes)
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
             prototypes.setdefault(str(index.partition), []).append((index.space, rows))
-        self._router = Router(prototypes, self._scales, self._text)
-
-    @property
-    def partitions(self) -> tuple[str, ...]:
+        self.partitions: tuple[str, ...] = tuple(sorted(prototypes))
         """Partitions that can be asked."""
-        return self._router.partitions
+        self._text = self._routing_encoder()
+        self._router = None if self._text is None else Router(prototypes, self._scales, self._text)
 
     def search(
         self,
@@ -129,13 +129,14 @@ class Retriever:
         """
         if not queries:
             return []
-        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        vectors = {
+            key: _vectors(encoder.encode_queries(queries))
+            for key, encoder in self._encoders.items()
+        }
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
-        elif way == "unified":
-            routes = [self._given(self.partitions)] * len(queries)
         else:
-            routes = [self._route(query, i, vectors) for i, query in enumerate(queries)]
+            routes = self._routes(queries, vectors, way)
         found = self._ask(vectors, routes, k * _DEPTH, where)
         results = []
         for i, chosen in enumerate(routes):
@@ -152,13 +153,28 @@ class Retriever:
                 )
         return [Route(name, 1 / len(partitions)) for name in sorted(partitions)]
 
-    def _route(self, query: str, i: int, vectors: Mapping[str, np.ndarray]) -> list[Route]:
-        text_vector = vectors[self._text.contract.key][i]
-        return self._router.route(query, text_vector, {key: v[i] for key, v in vectors.items()})
+    def _routing_encoder(self) -> TextEncoder | None:
+        """The encoder of the space that the snapshot is routed by, if it is asked, else of another text space."""
+        texts = {k: e for k, e in self._encoders.items() if is_routable(e.contract)}
+        chosen = self.snapshot.manifest.router.get("space")
+        return (
+            cast("TextEncoder", texts[chosen if chosen in texts else min(texts)]) if texts else None
+        )
+
+    def _routes(
+        self, queries: Sequence[str], vectors: Mapping[str, _Vectors], way: Way
+    ) -> list[list[Route]]:
+        if way == "unified" or self._text is None or self._router is None:
+            return [self._given(self.partitions)] * len(queries)
+        by_text = vectors[self._text.contract.key]
+        return [
+            self._router.route(query, by_text[i], {key: v[i] for key, v in vectors.items()})
+            for i, query in enumerate(queries)
+        ]
 
     def _ask(
         self,
-        vectors: Mapping[str, np.ndarray],
+        vectors: Mapping[str, _Vectors],
         routes: Sequence[Sequence[Route]],
         depth: int,
         where: Filter | None,
@@ -169,7 +185,7 @@ class Retriever:
             name = str(index.partition)
             asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
             if asked:
-                rows = vectors[index.space][asked]
+                rows = [vectors[index.space][i] for i in asked]
                 near = self.snapshot.neighbours(
                     index.partition, index.space, rows, depth, where=where
                 )
@@ -244,6 +260,37 @@ class Retriever:
         parent = self.snapshot.find(partition, found.parent_id)
         # One that is in no index itself (a picture without text, in a text space alone) has a place all the same.
         return parent or replace(found, unit_id=found.parent_id, text=""), found.text
+
+
+def is_routable(space: SpaceContract) -> bool:
+    """Whether questions can be routed by it: it embeds texts, to one vector each."""
+    return space.input == "text" and space.representation == "dense"
+
+
+def find_spaces(spaces: Sequence[SpaceContract], names: Sequence[str]) -> list[SpaceContract]:
+    """Those with these names or keys; all of them without any.
+
+    Raises:
+        ConfigError: There is none of a name.
+    """
+    for name in names:
+        if not any(name in (space.name, space.key) for space in spaces):
+            known = ", ".join(space.name for space in spaces)
+            raise ConfigError(f"no space {name!r} in this snapshot; it has {known}")
+    return [s for s in spaces if not names or s.name in names or s.key in names]
+
+
+def routed_by(spaces: Sequence[SpaceContract]) -> dict[str, Any]:
+    """What a manifest says of routing: the key of the space to route by, the first that can, where several could."""
+    able = [space.key for space in spaces if is_routable(space)]
+    return {"space": able[0]} if len(able) > 1 else {}
+
+
+def _vectors(encoded: Encoded) -> _Vectors:
+    """Those of each question."""
+    if isinstance(encoded, np.ndarray):
+        return encoded
+    return [found.vectors for found in encoded if isinstance(found, TokenVectors)]
 
 
 def _same_look(found: Candidate, looks: dict[str, str]) -> str:

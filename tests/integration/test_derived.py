@@ -10,7 +10,7 @@ from flows import wiring
 from flows.maintain import collect
 from flows.surroundings import new_run_id
 from infra.lake.invariants import check_invariants
-from schemas.config import Config, Derivation, Engine, Recognition
+from schemas.config import Config, Derivation, Engine, Recognition, Segmentation
 from schemas.derived import GENERATOR, Subject, is_derived
 from schemas.errors import CorruptError
 from schemas.partition import IMAGE_IMAGE, TEXT_PARAGRAPH
@@ -209,11 +209,16 @@ def test_what_a_generator_fails_on_is_lost_alone_and_retried(tmp_path):
 
 
 def test_other_cutting_gives_texts_for_the_new_units_only(tmp_path):
-    mill = filled(tmp_path, config(questions=ASKS))
+    keeps = config(questions=ASKS).model_copy(
+        update={"engine": Engine(keep_payloads=True, keep_content=True)}
+    )
+    mill = filled(tmp_path, keeps)
     mill.ingest()
-    mill.fingerprint = "cut otherwise"
+    before = decoded(mill)
+    shorter = Segmentation(paragraph_words=10)
+    mill.config = keeps.model_copy(update={"segmentation": shorter})
     again = mill.ingest()
-    assert again.indexed == 3
+    assert (again.indexed, again.resegmented, decoded(mill)) == (0, 3, before)
     assert texts(mill) == ["How do I lift the stone?"]
     assert {row["parent_id"] for row in derived(mill).values()} <= set(units(mill))
     assert whole(mill)

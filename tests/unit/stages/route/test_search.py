@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from schemas.errors import ConfigError, IntegrityError
 from schemas.partition import ALL_PARTITIONS, IMAGE_IMAGE, TEXT_PARAGRAPH
+from stages.index.snapshot import OpenSnapshot
 from stages.route.evaluate import evaluate, read_queries
 from stages.route.routes import ROUTES
 from stages.route.search import Retriever
@@ -108,9 +111,20 @@ def test_company_does_not_change_an_answer(asked):
     assert together == [asked.search_all([question], 5)[0] for question in questions]
 
 
+def test_without_its_text_space_every_partition_that_is_left_is_asked(asked):
+    seen = Retriever(asked.snapshot, {PIXELS.key: Words(PIXELS)})
+    result = seen.search("owls")
+    assert {route.weight for route in result.routes} == {1 / len(seen.partitions)}
+    assert {
+        index.partition for index in asked.snapshot.manifest.indexes if index.space == PIXELS.key
+    } == set(seen.partitions)
+    assert {hit.partition for hit in result.hits} <= set(seen.partitions)
+
+
 def test_a_snapshot_without_a_text_space_is_refused(asked):
+    blind = replace(asked.snapshot.manifest, spaces=(PIXELS,))
     with pytest.raises(ConfigError, match="text space"):
-        Retriever(asked.snapshot, {PIXELS.key: Words(PIXELS)})
+        Retriever(OpenSnapshot(blind, Path), {PIXELS.key: Words(PIXELS)})
 
 
 def test_prototypes_that_are_no_array_are_named(asked, tmp_path):
