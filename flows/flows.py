@@ -300,9 +300,10 @@ def plan_task(around: Surroundings, sources: list[str]) -> Planned:
     listing = list_sources(sources, exclude=around.lake.url)
     state = around.lake.state()
     spaces = [space.key for space in around.spaces]
-    plan = make_plan(listing, state, around.fingerprint, spaces)
+    generators = [generator.key for generator in around.generators]
+    plan = make_plan(listing, state, around.fingerprint, spaces, generators)
     check_gone(plan, listing, state, around.config.runs.max_gone_share)
-    spare_decoding(plan, around.lake, state, around.fingerprint, around.spaces)
+    spare_decoding(plan, around.lake, state, around.fingerprint, around.spaces, around.generators)
     spare_recutting(plan, wiring.kept_contents(around.lake, around.config).kept())
     return Planned(plan, state)
 
@@ -326,6 +327,7 @@ def ingest_task(around: Surroundings, planned: Planned) -> Balance:
             run_id=around.run_id,
             engine=around.config.engine,
             watcher=around.watcher,
+            generators=around.generators,
         )
         around.balance = work.balance
         work.run(planned.plan, planned.state)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flows.deriving import DERIVE, CutSource, Deriving
 from flows.desk import Key, VectorDesk, Want
 from flows.embedding import EMBED, submit_want
 from flows.kept import UNPACK, Ready, Unpacking, with_pixels_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from infra.lake import Lake, LakeState
     from schemas.balance import FileOutcome
     from schemas.config import Engine
+    from schemas.derived import GeneratorContract
     from schemas.engine import Arrays, Outcome, Session
     from schemas.space import SpaceContract
 
@@ -50,20 +52,9 @@ _OTHER_PIXELS: Final = Failure.of(
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A source between its units and its batch.
+    """A source between its units and its batch, and what it waits for."""
 
-    Attributes:
-        contents: Its names.
-        milled: Its units.
-        how: What it will be counted as.
-        spaces: Those it lacked, if its units are in the lake already.
-        wants: What it waits for.
-    """
-
-    contents: Contents
-    milled: Milled
-    how: FileOutcome
-    spaces: tuple[str, ...]
+    source: CutSource
     wants: list[Want]
 
 
@@ -78,6 +69,7 @@ class Ingest:
         run_id: The run.
         engine: Limits of the loop.
         watcher: Hears of progress.
+        generators: What derives text.
     """
 
     def __init__(  # noqa: PLR0913  # the loop's whole surroundings, passed once by wiring
@@ -90,6 +82,7 @@ class Ingest:
         run_id: str,
         engine: Engine,
         watcher: Watcher,
+        generators: tuple[GeneratorContract, ...] = (),
     ) -> None:
         self._lake = lake
         self._session = session
@@ -100,7 +93,8 @@ class Ingest:
         self._watcher = watcher
         self._desk = VectorDesk(spaces)
         self._written = WrittenVectors(lake, self._spaces)
-        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted)
+        self._deriving = Deriving(lake, session, generators)
+        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted, generators)
         self._decoding: dict[str, Contents] = {}
         # Of those that are decoded for their pixels alone: the spaces they lack, and their units.
         self._units_of: dict[str, tuple[tuple[str, ...], Milled]] = {}
@@ -137,7 +131,7 @@ class Ingest:
             while (todo or self._long) and (self._has_room() or not self._session.pending()):
                 self._feed_next(todo)
             if not todo and not self._preparing + self._session.pending(RECOGNISE):
-                self._session.flush(EMBED)
+                self._session.flush(DERIVE if self._session.pending(DERIVE) else EMBED)
             for outcome in self._session.poll(_POLL_S):
                 self._handle(outcome)
             self._seal_when_due()
@@ -146,7 +140,7 @@ class Ingest:
     def _has_room(self) -> bool:
         return (
             self._preparing < _QUEUED_DECODES
-            and self._session.pending(EMBED)
+            and self._session.pending(EMBED) + self._session.pending(DERIVE)
             < max(_QUEUED_EMBEDS, self._embed_rate * _QUEUED_EMBED_S)
             and self._session.bytes_in_flight() < self._engine.bytes_in_flight
         )
@@ -191,11 +185,8 @@ class Ingest:
             raise LakeError(outcome.failure.reason)  # no word on the source
         if outcome.stage == UNPACK:
             self._unpacked(outcome)
-        elif outcome.stage == EMBED:
-            space, _, input_hash = outcome.key.partition("/")
-            result = outcome.failure or outcome.value
-            for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
-                self._finish(self._pending.pop(source_id))
+        elif outcome.stage in (DERIVE, EMBED):
+            self._handle_units(outcome)
         elif self._long.is_range(outcome.key):
             self._handle_range(outcome)
         elif outcome.failure:
@@ -209,16 +200,26 @@ class Ingest:
             arrays = self._long.finish(outcome.key) or outcome.arrays
             self._decoded(self._decoding.pop(outcome.key), outcome, arrays)
 
+    def _handle_units(self, outcome: Outcome) -> None:
+        if outcome.stage == DERIVE:
+            self._embed(self._deriving.arrived(outcome))
+            return
+        space, _, input_hash = outcome.key.partition("/")
+        result = outcome.failure or outcome.value
+        for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
+            self._finish(self._pending.pop(source_id))
+
     def _decoded(self, contents: Contents, outcome: Outcome, arrays: Arrays | None) -> None:
         milled: Milled = outcome.value
         if milled.source_id not in self._units_of:
-            self._embed(contents, milled, arrays, "indexed" if self._listed else "redecoded")
+            how: FileOutcome = "indexed" if self._listed else "redecoded"
+            self._embed(self._deriving.enter(CutSource(contents, milled, arrays, how)))
             return
         spaces, units = self._units_of[milled.source_id]
         seen = with_pixels_of(milled, units)
         if all(w.unit.pixels_array is not None for w in self._wanted(seen, spaces)):
             del self._units_of[milled.source_id]
-            self._embed(contents, seen, arrays, "redecoded", spaces)
+            self._embed(CutSource(contents, seen, arrays, "redecoded", spaces))
         else:
             self._lose(contents, outcome, _OTHER_PIXELS)
 
@@ -263,53 +264,41 @@ class Ingest:
             return
         job = source.job
         if isinstance(source, Ready):
-            how: FileOutcome = "resegmented" if isinstance(job, Recut) else "reembedded"
-            spaces = job.spaces if isinstance(job, Again) else ()
-            self._embed(job.contents, source.milled, source.arrays, how, spaces)
+            self._embed(self._deriving.enter(source.cut))
         elif isinstance(job, Again) and not self._listed:  # something of it is gone or damaged
             self._decode_pixels(job, source.milled)
         else:
             self._decode(job.contents)
 
-    def _embed(
-        self,
-        contents: Contents,
-        milled: Milled,
-        arrays: Arrays | None,
-        how: FileOutcome,
-        spaces: tuple[str, ...] = (),
-    ) -> None:
+    def _embed(self, source: CutSource | None) -> None:
         """Ask for the vectors that nobody asked for yet; only in some spaces, where the lake has the units."""
-        wants = self._wanted(milled, spaces)
-        pending = _Pending(contents, milled, how, spaces, wants)
-        fresh = self._desk.enter(milled.source_id, wants)
+        if source is None:  # something is still being said about it
+            return
+        source_id = source.milled.source_id
+        wants = self._wanted(source.milled, source.spaces)
+        self._pending[source_id] = _Pending(source, wants)
+        fresh = self._desk.enter(source_id, wants)
         recalled = self._written.recall(fresh)
         for want in fresh:
             if want.key in recalled:
                 self._desk.arrived(want.key, recalled[want.key], attempts=0)
             else:
-                submit_want(self._session, self._spaces[want.key.space], want, arrays)
-        if self._desk.is_complete(milled.source_id):
-            self._finish(pending)
-        else:
-            self._pending[milled.source_id] = pending
+                submit_want(self._session, self._spaces[want.key.space], want, source.arrays)
+        if self._desk.is_complete(source_id):
+            self._finish(self._pending.pop(source_id))
 
     def _wanted(self, milled: Milled, spaces: Collection[str]) -> list[Want]:
         return [w for w in self._desk.wants(milled, spaces) if not self._written.has(w)]
 
     def _finish(self, pending: _Pending) -> None:
         """Every vector has its answer: the source goes into the batch."""
-        milled, contents = pending.milled, pending.contents
-        for want in self._desk.wants(milled, pending.spaces):
+        source = pending.source
+        milled, contents = source.milled, source.contents
+        for want in self._desk.wants(milled, source.spaces):
             self._place_vector(want, contents)
-        if pending.spaces:
-            self._rows.add_spaces(milled.source_id, pending.spaces)
-        else:
-            self._rows.add_units(milled, sorted(self._spaces))
-            self.balance.kept_bytes += milled.kept_bytes
-            for unit in milled.units:
-                count(self.balance.units, str(unit.partition))
-        self._finish_names(pending)
+        self._deriving.place(source, self._rows, sorted(self._spaces))
+        self._count_units(source)
+        self._finish_names(source)
         for reject in milled.rejects:
             failure = Failure(
                 reject.code, reject.reason, reject.retryable, reject.page, reject.second
@@ -318,15 +307,22 @@ class Ingest:
             count(self.balance.unit_rejects, reject.code)
         self._desk.leave(milled.source_id, pending.wants)
 
-    def _finish_names(self, pending: _Pending) -> None:
+    def _count_units(self, source: CutSource) -> None:
+        for unit in source.new_units:
+            count(self.balance.units, str(unit.partition))
+        self.balance.kept_bytes += source.milled.kept_bytes
+        for lost in source.lost:
+            count(self.balance.unit_rejects, lost.failure.code)
+
+    def _finish_names(self, source: CutSource) -> None:
         """Its names have the content now; without a listing they had it before, and only new units are told of."""
-        milled, contents = pending.milled, pending.contents
+        milled, contents = source.milled, source.contents
         facts = SourceFacts(milled.media_type, milled.title, milled.notes, len(milled.units))
         for file in contents.files:
             duplicate = file is not contents.first
-            if self._listed or not pending.spaces:
+            if self._listed or not source.spaces:
                 self._rows.add_path(file, "duplicate" if duplicate else "indexed", facts)
-            self.balance.count("duplicate" if duplicate else pending.how)
+            self.balance.count("duplicate" if duplicate else source.how)
 
     def _place_vector(self, want: Want, contents: Contents) -> None:
         partition = want.unit.partition

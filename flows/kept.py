@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.deriving import CutSource
 from flows.long_files import JoinedArrays
-from flows.plan import Again, Recut
+from flows.plan import Again, Recut, rederivation
 from infra.lake import SourceFacts
 from infra.payloads import Payloads
 from schemas.partition import Partition
-from schemas.tables import PARTITION_COLUMNS
+from schemas.tables import PARTITION_COLUMNS, UNITS
 from schemas.unit import Locator, Unit
 from stages.messages import Milled, RecutRequest, Unpacked, UnpackRequest
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from flows.desk import Want
     from flows.plan import Contents, Plan
     from infra.lake import Lake, LakeState, LakeView
+    from schemas.balance import FileOutcome
+    from schemas.derived import GeneratorContract
     from schemas.engine import Arrays, Outcome, Session
     from schemas.space import SpaceContract
 
@@ -35,13 +38,18 @@ _PIXELS: Final = 32  # of one request: 5 MB of pictures, 75 MB of clips
 # Units that are read at once: some 100 MB of text. Each time the table of units is gone over.
 _UNITS: Final = 100_000
 _CUT: Final = "cut"  # stands in place of the number of a part
-_COLUMNS: Final = [*PARTITION_COLUMNS, "source_id", "locator", "text", "context", "pixels_hash"]
+_COLUMNS: Final = [name for name in UNITS.names if name not in ("unit_id", "text_hash", "batch")]
 
 
-def spare_decoding(
-    plan: Plan, lake: Lake, state: LakeState, fingerprint: str, spaces: Sequence[SpaceContract]
+def spare_decoding(  # what a plan is made of, and what there must be
+    plan: Plan,
+    lake: Lake,
+    state: LakeState,
+    fingerprint: str,
+    spaces: Sequence[SpaceContract],
+    generators: Sequence[GeneratorContract] = (),
 ) -> None:
-    """Move what only lacks vectors, and can get them from what is kept, from `plan.decode` to `plan.again`.
+    """Move what only lacks vectors or derived text, and can get it from what is kept, from `plan.decode` to `again`.
 
     Texts are in the table of units. Pixels are kept if a run before had `engine.keep_payloads`; a source of which one
     is needed that is not is decoded.
@@ -52,22 +60,61 @@ def spare_decoding(
         state: What it knows.
         fingerprint: Of decoding and segmenting, as it would be done now.
         spaces: What every source must be complete in.
+        generators: Whose texts must be among its units.
     """
     short = {
-        source_id: tuple(s.key for s in spaces if (source_id, s.key) not in state.spaces_done)
-        for source_id in (contents.first.source_id for contents in plan.decode)
-        if source_id in state.live_sources
-        and state.units_done.get(source_id, ("", ""))[0] == fingerprint
+        contents.first.source_id: _lacking(contents, state, spaces, generators)
+        for contents in plan.decode
+        if contents.first.source_id in state.live_sources
+        and state.units_done.get(contents.first.source_id, ("", ""))[0] == fingerprint
     }
-    view = lake.view()
+    view, payloads = lake.view(), Payloads(lake.blobs)
     for space in spaces:
-        lacking = [source_id for source_id, keys in short.items() if space.key in keys]
-        for source_id in unkept(view, Payloads(lake.blobs), lacking, space):
+        lacking = [source_id for source_id, again in short.items() if space.key in again.spaces]
+        for source_id in unkept(view, payloads, lacking, space):
             del short[source_id]
-    for contents in plan.decode:
-        if contents.first.source_id in short:
-            plan.again.append(Again(contents, short[contents.first.source_id]))
+    for generator in generators:
+        asked = [s for s, again in short.items() if generator.key in _asked(again)]
+        for source_id in _unseen(view, payloads, asked, generator):
+            del short[source_id]
+    plan.again.extend(short.values())
     plan.decode = [c for c in plan.decode if c.first.source_id not in short]
+
+
+def _lacking(
+    contents: Contents,
+    state: LakeState,
+    spaces: Sequence[SpaceContract],
+    generators: Sequence[GeneratorContract],
+) -> Again:
+    source_id = contents.first.source_id
+    rederive = rederivation(state, source_id, [generator.key for generator in generators])
+    keys = (s.key for s in spaces if rederive or (source_id, s.key) not in state.spaces_done)
+    return Again(contents, tuple(keys), rederive=rederive)
+
+
+def _asked(job: Again) -> tuple[str, ...]:
+    """Keys of the generators that are asked about units that the lake has."""
+    return job.rederive.ask if job.rederive else ()
+
+
+def _unseen(
+    view: LakeView, payloads: Payloads, source_ids: Sequence[str], generator: GeneratorContract
+) -> set[str]:
+    """Those with a unit that a generator looks at, and whose pixels are not kept."""
+    if not generator.frame_size or not source_ids:
+        return set()
+    columns = [*PARTITION_COLUMNS, "source_id", "pixels_hash"]
+    rows = view.live_units(columns=columns, source_ids=pa.array(source_ids))
+    rows = rows.filter(pc.field("pixels_hash") != "")
+    kept = payloads.kept(generator.frame_size) if rows.num_rows else set()
+    return {
+        source_id
+        for *where, source_id, pixels_hash in zip(
+            *(rows[c].to_pylist() for c in columns), strict=True
+        )
+        if str(Partition(*where)) in generator.partitions and pixels_hash not in kept
+    }
 
 
 def spare_recutting(plan: Plan, kept: Mapping[str, str]) -> None:
@@ -114,6 +161,15 @@ class Ready:
     milled: Milled
     arrays: Arrays
 
+    @property
+    def cut(self) -> CutSource:
+        """The same as one that was cut."""
+        job = self.job
+        if isinstance(job, Recut):
+            return CutSource(job.contents, self.milled, self.arrays, "resegmented")
+        how: FileOutcome = "reembedded"
+        return CutSource(job.contents, self.milled, self.arrays, how, job.spaces, job.rederive)
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -141,6 +197,7 @@ class Unpacking:
         session: Has a pool named `UNPACK`.
         spaces: What there is to be embedded in, by key.
         wanted: Gives what a source still lacks in some spaces, or in all.
+        generators: What derives text.
     """
 
     def __init__(
@@ -149,11 +206,13 @@ class Unpacking:
         session: Session,
         spaces: Mapping[str, SpaceContract],
         wanted: Callable[[Milled, Collection[str]], list[Want]],
+        generators: Sequence[GeneratorContract] = (),
     ) -> None:
         self._lake = lake
         self._session = session
         self._spaces = spaces
         self._wanted = wanted
+        self._generators = {contract.key: contract for contract in generators}
         self._ahead: deque[str] = deque()
         self._facts: dict[str, SourceFacts] = {}
         self._units: dict[str, list[Unit]] = {}
@@ -177,7 +236,7 @@ class Unpacking:
         """Ask for all that one source needs; first of all to be cut, if it must be."""
         if isinstance(job, Again):
             milled = self.units_of(job)
-            self._ask(job, milled, self._split(milled, job.spaces))
+            self._ask(job, milled, self._split(milled, job.spaces, _asked(job)))
             return
         source_id = job.contents.first.source_id
         self._opened[source_id] = _Opened(job, _milled(job.contents, SourceFacts(), ()))
@@ -206,7 +265,7 @@ class Unpacking:
 
     def _cut(self, job: Again | Recut, milled: Milled) -> Ready | None:
         """Texts were measured with the cutting; pixels are seldom needed, since equal ones have their vectors."""
-        parts = [part for part in self._split(milled, ()) if part.pixels]
+        parts = [part for part in self._split(milled, (), self._generators) if part.pixels]
         if not parts:
             del self._opened[milled.source_id]
             return _ready(_Opened(job, milled))
@@ -219,7 +278,9 @@ class Unpacking:
         for number, part in enumerate(parts):
             self._session.submit(UNPACK, f"{milled.source_id}/{number}", part)
 
-    def _split(self, milled: Milled, spaces: Collection[str]) -> list[UnpackRequest]:
+    def _split(
+        self, milled: Milled, spaces: Collection[str], asked: Iterable[str]
+    ) -> list[UnpackRequest]:
         """What is needed of a source, in requests of a bounded size."""
         texts: dict[str, None] = {}
         pixels: dict[int, dict[str, None]] = {}
@@ -229,6 +290,10 @@ class Unpacking:
                 texts[want.unit.embedded_text] = None
             else:
                 pixels.setdefault(space.frame_size, {})[want.unit.pixels_hash] = None
+        for generator in (self._generators[key] for key in asked):
+            for unit in filter(generator.takes, milled.units if generator.frame_size else ()):
+                if unit.pixels_hash:
+                    pixels.setdefault(generator.frame_size, {})[unit.pixels_hash] = None
         parts = [
             (size, chosen) for size, names in pixels.items() for chosen in _cut(names, _PIXELS)
         ]
@@ -297,7 +362,7 @@ def _cut(names: Iterable[str], size: int) -> list[tuple[str, ...]]:
 
 
 def _unit(row: Mapping[str, Any]) -> Unit:
-    """A row of `units` as a value: as much of it as its id and its inputs are made of."""
+    """A row of `units` as a value."""
     return Unit(
         source_id=row["source_id"],
         partition=Partition(row["modality"], row["granularity"]),
@@ -305,4 +370,8 @@ def _unit(row: Mapping[str, Any]) -> Unit:
         text=row["text"],
         context=row["context"],
         pixels_hash=row["pixels_hash"],
+        parent_id=row["parent_id"],
+        language=row["language"],
+        attributes=json.loads(row["attributes"]),
+        acl=tuple(row["acl"]),
     )

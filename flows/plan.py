@@ -35,6 +35,14 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
+class Rederive:
+    """Derived texts that are not as configured: these generators are to be asked; others' texts are to go."""
+
+    ask: tuple[str, ...]
+    withdraw: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """A content whose units stay as the lake has them, and which lacks vectors in some spaces.
 
@@ -42,11 +50,13 @@ class Again:
         contents: Its names.
         spaces: Keys of those spaces.
         decode: Its file is decoded for the pixels of these units, which are not kept.
+        rederive: What is to be done about derived texts first; vectors are then looked for in all spaces.
     """
 
     contents: Contents
     spaces: tuple[str, ...]
     decode: bool = False
+    rederive: Rederive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,13 @@ class Planned:
         self.state = state
 
 
-def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iterable[str]) -> Plan:
+def make_plan(
+    listing: Listing,
+    state: LakeState,
+    fingerprint: str,
+    spaces: Iterable[str],
+    generators: Iterable[str] = (),
+) -> Plan:
     """Compare.
 
     Args:
@@ -111,9 +127,10 @@ def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iter
         state: What the lake knows.
         fingerprint: Of decoding and segmenting, as it would be done now.
         spaces: Keys of the spaces every source must be complete in.
+        generators: Keys of those whose texts must be among its units, and no others'.
     """
     plan = Plan(found=len(listing.files) + len(listing.unreadable))
-    complete = _complete_sources(state, fingerprint, tuple(spaces))
+    complete = _complete_sources(state, fingerprint, tuple(spaces), frozenset(generators))
     contents: dict[str, list[SourceFile]] = defaultdict(list)
     for file in _hashed(listing, state, plan):
         known = state.paths.get(file.uri)
@@ -257,12 +274,25 @@ def _settle_missing(listing: Listing, state: LakeState, plan: Plan) -> None:
             plan.gone.append(uri)
 
 
-def _complete_sources(state: LakeState, fingerprint: str, spaces: tuple[str, ...]) -> set[str]:
+def _complete_sources(
+    state: LakeState, fingerprint: str, spaces: tuple[str, ...], generators: frozenset[str]
+) -> set[str]:
+    derived = state.derived_done
     return {
         source_id
         for source_id, (done, _) in state.units_done.items()
-        if done == fingerprint and all((source_id, space) in state.spaces_done for space in spaces)
+        if done == fingerprint
+        and all((source_id, space) in state.spaces_done for space in spaces)
+        and derived.get(source_id, frozenset()) == generators
     }
+
+
+def rederivation(state: LakeState, source_id: str, generators: Sequence[str]) -> Rederive | None:
+    """What is to be done about a source's derived texts; None if they are as these generators give them."""
+    done = state.derived_done.get(source_id, frozenset())
+    ask = tuple(key for key in generators if key not in done)
+    withdraw = not done.issubset(generators)
+    return Rederive(ask, withdraw) if ask or withdraw else None
 
 
 def _hashed(listing: Listing, state: LakeState, plan: Plan) -> Iterable[SourceFile]:

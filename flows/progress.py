@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("gristmill")
 _LOG_EVERY_S: Final = 10.0
-_STAGES: Final = ("decode", "unpack", "recognise", "embed")
+_STAGES: Final = ("decode", "unpack", "recognise", "derive", "embed")
 _LONG_FILES: Final = 3  # that have a bar
 _NAME_CELLS: Final = 18
 

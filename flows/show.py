@@ -141,9 +141,9 @@ def show_hits(query: str, result: SearchResult) -> None:
         if hit.near_duplicate_of in ranks:
             line.append(f"  looks like hit {ranks[hit.near_duplicate_of]}", style="dim")
         console.print(line, soft_wrap=True)
-        if hit.text:
+        for text in filter(None, (hit.text, hit.found_by)):
             console.print(
-                Text("            " + harmless(_snippet(hit.text, query)), style="dim"),
+                Text("            " + harmless(_snippet(text, query)), style="dim"),
                 soft_wrap=True,
             )
 

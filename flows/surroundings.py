@@ -65,6 +65,7 @@ class Surroundings:
         self.spaces = spaces
         self.beside = beside
         self.published = published_manifest(lake.blobs)
+        self.generators = wiring.generators(config)
         self.fingerprint = wiring.fingerprint(config)
         self.balance = Balance()
         self._starter = ThreadPoolExecutor(1, "engine-start")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from infra.payloads import Payloads
     from schemas.blobs import BlobStore
     from schemas.config import Config, Engine
+    from schemas.derived import GeneratorContract
     from schemas.engine import Executor
     from schemas.search import SearchResult
     from schemas.space import Probe, SpaceContract
@@ -42,7 +43,12 @@ _COUNTED_BY: Final = "minilm"
 _NO_LAKE: Final = "memory://"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
-_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
+_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2} | {
+    "derive": 0.1,
+    "embed": 0.3,
+    "index": 0.2,
+}
+_DERIVES_AT_ONCE: Final = 32
 
 
 # Items of one call to an encoder; its cost is counted as flows/embedding.py has it.
@@ -56,15 +62,53 @@ def workers(config: Config) -> int:
 
 def embedding_gpus(config: Config) -> tuple[float, int]:
     """The share of a GPU of one embedding actor, and the number of such actors."""
+    return _gpus(config, "embed")
+
+
+def deriving_gpus(config: Config) -> tuple[float, int]:
+    """The same for actors that derive text."""
+    return _gpus(config, "derive")
+
+
+def _gpus(config: Config, name: str) -> tuple[float, int]:
     here = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    share = config.engine.embed_gpus
-    if share is None:
-        share = 1.0 if here else 0.0
+    derives = _models_derive(config)
+    defaults = {"embed": 0.5 if derives else 1.0, "derive": 0.5}
+    asked = {"embed": config.engine.embed_gpus, "derive": config.engine.derive_gpus}
+    shares = {
+        pool: (default if here else 0.0) if asked[pool] is None else asked[pool] or 0.0
+        for pool, default in defaults.items()
+    }
+    if not derives:
+        shares["derive"] = 0.0  # rules need none
     if (
-        not share or not here
+        not shares[name] or not here
     ):  # a cluster's GPUs are not seen from its driver: as many actors as workers then
-        return share, workers(config)
-    return share, max(1, int(here / share))
+        return shares[name], workers(config)
+    return shares[name], max(1, int(here / sum(shares.values())))
+
+
+def _models_derive(config: Config) -> bool:
+    from stages.derive.registry import runs_model
+
+    return any(map(runs_model, generators(config)))
+
+
+def generators(config: Config) -> tuple[GeneratorContract, ...]:
+    """What derives text, by name.
+
+    Raises:
+        ConfigError: One of them cannot be.
+    """
+    from stages.derive.registry import contract
+
+    if not config.derive:
+        return ()
+    side = frame_size(contracts(config))
+    return tuple(
+        contract(name, settings, frame_size=side)
+        for name, settings in sorted(config.derive.items())
+    )
 
 
 def contracts(config: Config, names: Sequence[str] = ()) -> tuple[SpaceContract, ...]:
@@ -148,7 +192,8 @@ def make_executor(config: Config) -> Executor:
 def stage_specs(
     config: Config, lake_url: str = _NO_LAKE, beside: Sequence[SpaceContract] = ()
 ) -> list[StageSpec]:
-    """The five pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
+    """The six pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
+    from flows.deriving import DERIVE
     from flows.embedding import EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
@@ -157,6 +202,7 @@ def stage_specs(
     from infra.sources import open_file
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
+    from stages.derive.stage import DeriveStage
     from stages.embed.registry import contract
     from stages.embed.stage import EmbedStage
     from stages.index.stage import IndexStage
@@ -174,18 +220,7 @@ def stage_specs(
     payloads = Payloads.at(lake_url)
     contents = KeptContents.at(lake_url, content_fingerprint(config))
     keep = _keep(config.engine, payloads, contents)
-    gpus, embedders = embedding_gpus(config)
-
-    def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
-        resources = Resources(
-            cpus=_SHARES[name],
-            gpus=gpus if name == EMBED else 0,
-            memory_bytes=limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0,
-            threads=_ENCODER_THREADS,
-        )
-        actors = embedders if name == EMBED else workers(config)
-        return StageSpec(name, factory, resources, actors=actors, **rest)
-
+    spec = partial(_spec, config)
     open_one = partial(open_file, limit_bytes=limits.file_bytes)
     return [
         spec(
@@ -200,9 +235,27 @@ def stage_specs(
             timeout_s=limits.recognise_timeout_s,
         ),
         spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
+        spec(
+            DERIVE,
+            partial(DeriveStage, generators(config), counted_by),
+            batching=Batching(max_items=_DERIVES_AT_ONCE),
+        ),
         spec(EMBED, partial(EmbedStage, spaces, *_published(lake_url)), batching=_EMBEDDING),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
+
+
+def _spec(config: Config, name: str, factory: Any, **rest: Any) -> StageSpec:
+    """A pool with the resources of its name."""
+    on_gpus = {"embed": embedding_gpus, "derive": deriving_gpus}
+    gpus, actors = on_gpus[name](config) if name in on_gpus else (0.0, workers(config))
+    resources = Resources(
+        cpus=_SHARES[name],
+        gpus=gpus,
+        memory_bytes=config.limits.decode_memory_bytes if name in ("decode", "recognise") else 0,
+        threads=_ENCODER_THREADS,
+    )
+    return StageSpec(name, factory, resources, actors=actors, **rest)
 
 
 def _keep(engine: Engine, payloads: Payloads, contents: KeptContents) -> Keep:

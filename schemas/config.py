@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -105,13 +106,15 @@ class Engine(_Section):
 
     `workers` is the number of actors per pool, 0 for one per CPU core. `embed_gpus` is the share of a GPU that one
     embedding actor declares (several may share one), 0 to embed on the CPU; unset, it is 1 where this machine has a
-    GPU, with as many embedding actors as GPUs, else 0. `keep_payloads` keeps in the lake the pixels that encoders were
-    given, so that embedding them in another space needs no decoding; `keep_content` what was decoded and recognised, so
-    that cutting it into other units needs none.
+    GPU (half of one where models derive text on the other half), with as many embedding actors as fit, else 0.
+    `derive_gpus` is the same for models that derive text; unset, it is half of one where this machine has a GPU.
+    `keep_payloads` keeps in the lake the pixels that encoders were given, so that embedding them in another space
+    needs no decoding; `keep_content` what was decoded and recognised, so that cutting it into other units needs none.
     """
 
     workers: int = Field(default=0, ge=0)
     embed_gpus: float | None = Field(default=None, ge=0)
+    derive_gpus: float | None = Field(default=None, ge=0)
     decode_recycle_items: int = Field(default=500, ge=0)
     bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
     commit_rows: int = Field(default=20_000, gt=0)
@@ -184,6 +187,25 @@ class Runs(_Section):
     keep_snapshots: int = Field(default=10, ge=1)
 
 
+class Derivation(_Section):
+    """A generator of derived text, ``[derive.NAME]``; see docs/derived-text.md.
+
+    `adapter` is a registry name (stages/derive/registry.py); what is left out has the adapter's default. `model` is a
+    name on the Hugging Face hub with a commit as `revision`, or a folder with the SHA-256 of its weights.
+    """
+
+    adapter: str
+    kind: Literal["", "description", "question"] = ""
+    partitions: tuple[str, ...] = ()
+    model: str = ""
+    revision: str = ""
+    licence: str = ""
+    prompt: str = ""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    max_new_tokens: int = Field(default=64, ge=1, le=1024)
+    texts: int = Field(default=1, ge=1, le=20)
+
+
 class Profile(_Section):
     """Which spaces are embedded, by name. Each takes every unit that has its kind of input.
 
@@ -202,6 +224,9 @@ class Profile(_Section):
         return spaces
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
 class Config(_Section):
     """Everything that can be configured."""
 
@@ -214,6 +239,7 @@ class Config(_Section):
     indexing: Indexing = Indexing()
     upgrade: Upgrade = Upgrade()
     profile: Profile = Profile()
+    derive: dict[Name, Derivation] = Field(default_factory=dict)
     spaces: dict[SpaceName, SpaceConfig] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -222,9 +248,8 @@ class Config(_Section):
         return with_preset(values)
 
     def __hash__(self) -> int:
-        """Of a dictionary there is none, and `spaces` is one."""
-        rest = (getattr(self, name) for name in type(self).model_fields if name != "spaces")
-        return hash((*rest, *sorted(self.spaces)))
+        """Of its values: a dict among them has no hash of its own."""
+        return hash(self.model_dump_json())
 
     @classmethod
     def load(cls, path: Path | None) -> Self:

@@ -114,6 +114,22 @@ class Unpacked:
 
 
 @dataclass(frozen=True, slots=True)
+class DeriveRequest:
+    """Have the generator with this key say something of units that it cannot tell apart; their pixels travel beside."""
+
+    generator: str
+    parents: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What was said, as units, each with its length in tokens of the text space."""
+
+    units: tuple[Unit, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedRequest:
     """Embed one text, or the pixels that travel beside it, in the space with this key; as a question if `query`.
 

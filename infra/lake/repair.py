@@ -228,7 +228,7 @@ class Repairer:
         self._withdrawn(sources, uris)
         rows = view.completions()
         of_path = _among(rows, "kind", ["path"], "uri", uris)
-        of_source = _among(rows, "kind", ["units", "space"], "source_id", sources)
+        of_source = _among(rows, "kind", ["units", "space", "derived"], "source_id", sources)
         kept = rows.filter(pc.invert(pc.or_(of_path, of_source)))
         self._rewrite_completions(kept, _batches(view))
         for what, names in (("names", uris), ("contents", sources)):

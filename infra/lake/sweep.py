@@ -225,14 +225,18 @@ class Sweeper:
         is_units = pc.and_(
             pc.equal(rows["kind"], "units"), is_latest(rows, "source_id", live.live_units)
         )
-        spaces = live.spaces
-        current = pc.is_in(
-            _pair(rows, rows["seq"]), value_set=as_array(_pair(spaces, spaces["seq"]))
-        )
         gone = pc.is_in(rows["fingerprint"], value_set=pa.array(sorted(self._dropped), pa.string()))
-        stays = pc.and_(pc.and_(of_live, current), pc.invert(gone))
-        is_space = pc.and_(pc.equal(rows["kind"], "space"), stays)
-        kept = rows.filter(pc.or_(pc.or_(is_path, is_units), is_space))
+        is_current = [
+            pc.and_(
+                pc.equal(rows["kind"], kind),
+                pc.is_in(
+                    _pair(rows, rows["seq"]), value_set=as_array(_pair(current, current["seq"]))
+                ),
+            )
+            for kind, current in (("space", live.spaces), ("derived", live.derived))
+        ]
+        of_units = pc.and_(pc.and_(of_live, pc.or_(*is_current)), pc.invert(gone))
+        kept = rows.filter(pc.or_(pc.or_(is_path, is_units), of_units))
         return pa.concat_tables([kept, self._batch_rows(kept)]).sort_by(
             [(name, "ascending") for name in paths.COMPLETIONS.sort_by]
         )

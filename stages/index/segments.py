@@ -7,6 +7,7 @@ How a single segment is asked is decided in asking.py, how answers become one ra
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -170,6 +171,12 @@ class OpenSegment:
         """One row as plain values."""
         row: dict[str, Any] = self.rows.slice(number, 1).to_pylist()[0]
         return row
+
+    def find(self, unit_id: str) -> int | None:
+        """The number of a unit's row; None if it is not here."""
+        column = self.rows.column("unit_id")
+        at = bisect_left(range(len(column)), unit_id, key=lambda i: column[i].as_py())
+        return at if at < len(column) and column[at].as_py() == unit_id else None
 
     def vectors(self) -> np.ndarray:
         """All vectors as the index holds them, float32 [rows, dims] (a family with a codec has lost some bits)."""

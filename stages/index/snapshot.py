@@ -226,6 +226,17 @@ class OpenSnapshot:
         values = self.segments(partition, space)[segment].row(row)
         return _candidate(self.entry(partition, space), similarity, values)
 
+    def find(self, partition: Partition, unit_id: str) -> Candidate | None:
+        """A unit of a partition, from whichever of its indices has it; its similarity is 0."""
+        for where, space in self.indexes:
+            for number, segment in enumerate(
+                self.segments(where, space) if where == partition else ()
+            ):
+                row = segment.find(unit_id)
+                if row is not None:
+                    return self.candidate(partition, space, 0.0, (number, row))
+        return None
+
     def origin(
         self, partition: Partition, space: str, at: tuple[int, int]
     ) -> tuple[str, dict[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
+from schemas.derived import is_derived
 from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
@@ -271,6 +272,7 @@ class Retriever:
                 continue
             seen.add(answer)
             found = self.snapshot.candidate(index.partition, index.space, similarity, at)
+            found, found_by = self._told_of(found, index.partition)
             place = self.snapshot.paths(source_id)
             yield Hit(
                 rank=len(seen),
@@ -283,9 +285,18 @@ class Retriever:
                 unit_id=found.unit_id,
                 source_id=source_id,
                 near_duplicate_of=_same_look(found, looks),
+                found_by=found_by,
             )
             if len(seen) == k:
                 return
+
+    def _told_of(self, found: Candidate, partition: Partition) -> tuple[Candidate, str]:
+        """The unit that a derived one was derived from, and the text that it was found by; others as they are."""
+        if not is_derived(found.attributes):
+            return found, ""
+        parent = self.snapshot.find(partition, found.parent_id)
+        # One that is in no index itself (a picture without text, in a text space alone) has a place all the same.
+        return parent or replace(found, unit_id=found.parent_id, text=""), found.text
 
 
 def _asked(routes: Sequence[Sequence[Route]]) -> dict[str, list[int]]:

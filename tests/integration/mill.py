@@ -65,8 +65,10 @@ class Mill:
     def listed(self, state: LakeState) -> Plan:
         spaces = [space.key for space in self.spaces_of(self.config)]
         cut = wiring.fingerprint(self.config)
-        plan = make_plan(list_sources(self.sources), state, cut, spaces)
-        spare_decoding(plan, self.lake, state, cut, self.spaces_of(self.config))
+        generators = wiring.generators(self.config)
+        keys = [generator.key for generator in generators]
+        plan = make_plan(list_sources(self.sources), state, cut, spaces, keys)
+        spare_decoding(plan, self.lake, state, cut, self.spaces_of(self.config), generators)
         spare_recutting(plan, wiring.kept_contents(self.lake, self.config).kept())
         return plan
 
@@ -108,6 +110,7 @@ class Mill:
                 run_id=run_id,
                 engine=self.config.engine,
                 watcher=ProgressWatcher(quiet=True),
+                generators=wiring.generators(self.config),
             )
             balance = work.run(plan, state)
         balance.check()

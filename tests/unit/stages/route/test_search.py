@@ -235,3 +235,33 @@ def test_a_hit_that_looks_like_a_better_one_says_so_and_stays(tmp_path):
     assert second.near_duplicate_of == first.unit_id
     assert first.near_duplicate_of == ""
     assert by_path["other.png"].near_duplicate_of == by_path["plain.png"].near_duplicate_of == ""
+
+
+def test_a_hit_on_what_is_said_of_a_unit_shows_the_unit_once(tmp_path):
+    items = [
+        Item("text/paragraph", "mill.txt", "the stones are dressed in spring"),
+        Item("text/paragraph", "mill.txt", "when do they sharpen millstones", derived=True),
+        Item("text/paragraph", "bread.txt", "rye bread rises slowly"),
+    ]
+    search = retriever(tmp_path, items).search
+    hits = search("when do they sharpen millstones", k=3).hits
+    assert [hit.path for hit in hits] == ["mill.txt", "bread.txt"]
+    assert hits[0].text == "the stones are dressed in spring"
+    assert hits[0].found_by == "when do they sharpen millstones"
+    assert hits[1].found_by == ""
+    by_itself = search("the stones are dressed in spring", k=3).hits[0]
+    assert (by_itself.unit_id, by_itself.found_by) == (hits[0].unit_id, "")
+
+
+def test_a_hit_on_a_unit_in_no_index_has_its_id_and_place(tmp_path):
+    items = [
+        Item("text/paragraph", "book.pdf", "the stones are dressed", page=7),
+        Item("text/paragraph", "book.pdf", "when to sharpen millstones", page=7, derived=True),
+    ]
+    asked = retriever(tmp_path, items)
+    parent = asked.search("the stones are dressed").hits[0]
+    lone = retriever(tmp_path / "lone", [items[0], items[1], Item("page/page", "a.pdf", "x")])
+    lone.snapshot.find = lambda *_: None
+    (hit,) = lone.search("when to sharpen millstones", k=1).hits
+    assert (hit.unit_id, hit.locator, hit.text) == (parent.unit_id, {"page": 7}, "")
+    assert hit.found_by == "when to sharpen millstones"
