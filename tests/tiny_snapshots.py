@@ -121,7 +121,7 @@ def put_snapshot(  # noqa: PLR0913  # whatever a test wants to be special
     put_file(blobs, NO_PROTOTYPES, "npy")
     put_file(blobs, NO_TRUTH, "arrow")
     origin = Origin(run_id, "2026-01-01T00:00:00+00:00", {"completions": built_after})
-    manifest = snapshot_manifest(origin, spaces, indexes, sources, {}, maps)
+    manifest = snapshot_manifest(origin, spaces, indexes, sources, {}, maps=maps)
     blobs.put(f"snapshots/{manifest.snapshot_id}/manifest.json", manifest.to_json().encode())
     return manifest
 

@@ -76,6 +76,7 @@ def snapshot_manifest(  # noqa: PLR0913 - all that a manifest names
     indexes: Sequence[IndexManifest],
     sources: FileRef,
     router: dict[str, Any],
+    *,
     inverted: Sequence[InvertedIndex] = (),
     maps: Sequence[SpaceMap] = (),
 ) -> Manifest:

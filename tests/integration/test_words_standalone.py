@@ -100,7 +100,7 @@ def published(tmp_path_factory) -> tuple[Path, str]:
     )
     plain = put_snapshot(blobs, [index])
     origin = Origin("run", "2026-01-01T00:00:00+00:00", {})
-    manifest = snapshot_manifest(origin, (SPACE,), [index], plain.sources, {}, [entry])
+    manifest = snapshot_manifest(origin, (SPACE,), [index], plain.sources, {}, inverted=[entry])
     blobs.put(f"snapshots/{manifest.snapshot_id}/manifest.json", manifest.to_json().encode())
     assert manifest.snapshot_id != plain.snapshot_id
     return lake, manifest.snapshot_id
