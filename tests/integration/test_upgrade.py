@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from flows import wiring
+from flows.beside import published_beside
 from flows.diff import diff_snapshots
 from flows.maintain import collect
 from flows.progress import ProgressWatcher
@@ -154,6 +155,8 @@ def test_new_queries_search_old_vectors_at_once(mill, monkeypatch):
     assert published.indexes == before.indexes
     assert [space.name for space in published.query_spaces] == [TURNED]
     assert set(placed(published).values()) == {SMALL}
+    for config in (OLD, NEW):  # the map says what becomes of its spaces
+        assert published_beside(mill.lake, wiring.contracts(config)) == ()
     monkeypatch.delitem(registry.SPACES, SMALL)  # the old encoder is not needed any more
     assert best(mill, ROW_ROUTE) == asked
     assert best(mill, TEXT_ROUTE)
