@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from schemas.search import Way
+
+_RERANK_DEPTH: Final = 5  # hits that a cross-encoder reads for each one wanted
 
 app = typer.Typer(
     name="gristmill",
@@ -108,18 +110,25 @@ def search(
     snapshot: Annotated[
         str, typer.Option("--snapshot", metavar="ID", help=f"Ask this one. {NAMES}")
     ] = "current",
+    rerank: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Read the best hits again with this cross-encoder."),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask the published snapshot."""
     from flows.show import show_hits
-    from flows.wiring import open_retriever
+    from flows.wiring import open_retriever, reranked_by
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
     retriever = open_retriever(lake, snapshot)
+    depth = k * _RERANK_DEPTH if rerank else k
     result = retriever.search(
-        query, k=k, route=route, way=cast("Way", way), where=where or (), acl=acl or None
+        query, k=depth, route=route, way=cast("Way", way), where=where or (), acl=acl or None
     )
+    if rerank:
+        result = reranked_by(rerank, query, result, k)
     give(as_json, result.as_dict(), lambda: show_hits(query, result))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from schemas.blobs import BlobStore
     from schemas.config import Config
     from schemas.engine import Executor
+    from schemas.search import SearchResult
     from schemas.space import Probe, SpaceContract
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
@@ -212,6 +213,18 @@ def open_retriever(url: str, snapshot: str = "current") -> Retriever:
         return Retriever(opened, encoders)
 
     return with_snapshot(url, retriever, snapshot)
+
+
+def reranked_by(model: str, query: str, result: SearchResult, k: int) -> SearchResult:
+    """The best `k` hits by a cross-encoder.
+
+    Raises:
+        MissingExtraError: The model is not on this machine; says how to fetch it.
+    """
+    from stages.embed.rerank import CrossReranker
+    from stages.route.rerank import reranked
+
+    return reranked(query, result, CrossReranker(model), k)
 
 
 def evaluate_queries(url: str, queries: Path) -> dict[str, Any]:

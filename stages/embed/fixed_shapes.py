@@ -6,7 +6,7 @@ same number of frames; what is missing is filled up. Sums are then made in one o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -37,13 +37,24 @@ class Pass(NamedTuple):
     length: int
 
 
-def passes(lengths: Sequence[int], contract: SpaceContract) -> Iterator[Pass]:
+class Shapes(Protocol):
+    """What decides the shapes of passes over texts; a :class:`SpaceContract` does."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in one pass."""
+
+    def bucket(self, n_tokens: int) -> int:
+        """The length that a text of so many tokens is padded to."""
+
+
+def passes(lengths: Sequence[int], shapes: Shapes) -> Iterator[Pass]:
     """The passes for texts of these lengths in tokens: buckets in order, in each the texts in order of arrival."""
     buckets: dict[int, list[int]] = {}
     for position, length in enumerate(lengths):
-        buckets.setdefault(contract.bucket(length), []).append(position)
+        buckets.setdefault(shapes.bucket(length), []).append(position)
     for length, members in sorted(buckets.items()):
-        rows = max(1, contract.batch_tokens // length)
+        rows = max(1, shapes.batch_tokens // length)
         for start in range(0, len(members), rows):
             yield Pass(members[start : start + rows], rows, length)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from schemas.space import SpaceContract
 
-Kind = Literal["SentenceTransformer", "MultiVectorEncoder", "SparseEncoder"]
+Kind = Literal["SentenceTransformer", "MultiVectorEncoder", "SparseEncoder", "CrossEncoder"]
 
 
 class _Where(NamedTuple):
@@ -41,6 +41,16 @@ def load_model(kind: Kind, contract: SpaceContract, *, pooling: str = "") -> Any
     """
     tell(contract)
     return _load(kind, _Where(contract.location, contract.dtype, contract.remote_code), pooling)
+
+
+def load_reranker(folder: str) -> Any:
+    """A cross-encoder, ready to compute, in float32; a process has one copy of each.
+
+    Raises:
+        ContractError: The folder is no cross-encoder.
+        MissingExtraError: The model needs a package that is not installed.
+    """
+    return _load("CrossEncoder", _Where(folder, "float32", False), "")
 
 
 def load_towers(contract: SpaceContract) -> Towers:

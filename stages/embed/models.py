@@ -65,7 +65,7 @@ def find_model(model: str, revision: str = "", location: str = "") -> Found:
     places = ([Path(location)] if location else []) + folders
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
-        folder = _cached(model, revision, location)
+        folder = cached_folder(model, revision, location)
     _refuse_pickled(folder)
     commit = folder.name if _is_commit(folder) else f"files {_settings_digest(folder)}"
     return Found(folder, commit, _weights_digest(folder))
@@ -92,7 +92,17 @@ def _is_commit(folder: Path) -> bool:
     return folder.parent.name == "snapshots" and len(folder.name) == _COMMIT_CHARS
 
 
-def _cached(model: str, revision: str, location: str) -> Path:
+def cached_folder(model: str, revision: str = "", location: str = "") -> Path:
+    """The files of a model in the cache of Hugging Face.
+
+    Args:
+        model: ``org/name``.
+        revision: Commit, tag or branch; empty for ``main``.
+        location: Where it was looked for before, for the message.
+
+    Raises:
+        MissingExtraError: It is not there; says how to fetch it.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

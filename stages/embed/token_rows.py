@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from stages.embed.fixed_shapes import Padding, padded, passes, valid_unicode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
     from schemas.space import SpaceContract
-    from stages.embed.fixed_shapes import Pass
+    from stages.embed.fixed_shapes import Pass, Shapes
 
 _IDS: Final = "input_ids"
 _MASK: Final = "attention_mask"
@@ -35,9 +35,9 @@ class TokenRows:
     rest: dict[str, Any]
     padding: Padding
 
-    def passes(self, contract: SpaceContract) -> Iterator[Pass]:
+    def passes(self, shapes: Shapes) -> Iterator[Pass]:
         """In which to compute them."""
-        return passes([len(row) for row in self.ids], contract)
+        return passes([len(row) for row in self.ids], shapes)
 
     def features(self, at: Pass) -> dict[str, Any]:
         """What a model is given in a pass."""
@@ -58,18 +58,22 @@ def token_rows(model: Any, texts: Sequence[str], contract: SpaceContract, task: 
         contract: Whose prompts and `max_tokens` hold.
         task: ``query`` or ``document``.
     """
-    import torch
-
     prompt = contract.query_prompt if task == "query" else contract.document_prompt
     cut = {"padding": True, "truncation": True, "max_length": contract.max_tokens}
-    features = dict(
-        model.preprocess(
-            [valid_unicode(text) for text in texts],
-            prompt=prompt or None,
-            task=task,
-            processing_kwargs={"text": cut},
-        )
+    features = model.preprocess(
+        [valid_unicode(text) for text in texts],
+        prompt=prompt or None,
+        task=task,
+        processing_kwargs={"text": cut},
     )
+    return split_rows(features, model.tokenizer)
+
+
+def split_rows(features: Mapping[str, Any], tokeniser: Any) -> TokenRows:
+    """Features of several texts, padded to the longest, as rows at each one's own length."""
+    import torch
+
+    features = dict(features)
     ids, mask = features.pop(_IDS), features.pop(_MASK).bool()
     wide = {
         name: features.pop(name)
@@ -80,7 +84,7 @@ def token_rows(model: Any, texts: Sequence[str], contract: SpaceContract, task: 
         [row[kept] for row, kept in zip(ids, mask, strict=True)],
         {name: [r[m] for r, m in zip(rows, mask, strict=True)] for name, rows in wide.items()},
         features,
-        Padding(model.tokenizer.pad_token_id or 0, model.tokenizer.padding_side == "left"),
+        Padding(tokeniser.pad_token_id or 0, tokeniser.padding_side == "left"),
     )
 
 

@@ -6,6 +6,7 @@ import importlib.util
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -114,7 +115,7 @@ class SpeechReader:
         from faster_whisper import WhisperModel
 
         self.model = WhisperModel(
-            f"/{model}",  # only a name, as the files are in memory
+            f"/{Path(model).name}",  # only a name, as the files are in memory
             device="cpu",
             compute_type="int8",
             cpu_threads=threads,

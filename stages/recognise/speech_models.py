@@ -1,16 +1,23 @@
-"""Speech models by name. To add one: a row here; docs/config.md names it for users."""
+"""Speech models by name, and any other of Whisper's family as a folder or by its name at Hugging Face.
+
+To add one with a name of its own: a row here; docs/config.md names it for users.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from schemas.errors import ConfigError, ContractError, MissingExtraError
+from stages.embed.models import cached_folder, named
 
 _WEIGHTS: Final = "model.bin"
+_NEEDED: Final = (_WEIGHTS, "config.json", "tokenizer.json")
+_MULTILINGUAL_TOKENS: Final = 51_865
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +102,66 @@ SPEECH_MODELS: Final[dict[str, SpeechModel]] = {
 }
 
 
-def speech_model(name: str) -> SpeechModel:
-    """The row of a name; loads nothing.
+@dataclass(frozen=True, slots=True)
+class SpeechFolder:
+    """A Whisper model for CTranslate2 in a folder, such as faster-whisper's own or a converted one.
+
+    Attributes:
+        folder: With model.bin (CTranslate2's own format, no pickle), config.json, tokenizer.json and a vocabulary.
+    """
+
+    folder: Path
+
+    def load(self) -> dict[str, bytes]:
+        """Every file with its bytes."""
+        return {path.name: path.read_bytes() for path in self._files()}
+
+    @property
+    def multilingual(self) -> bool:
+        """By the size of the vocabulary, as Whisper itself tells: English models lack one token."""
+        path = next(path for path in self._files() if path.stem == "vocabulary")
+        text = path.read_text(encoding="utf-8")
+        tokens = json.loads(text) if path.suffix == ".json" else text.splitlines()
+        return len(tokens) >= _MULTILINGUAL_TOKENS
+
+    def check(self) -> None:
+        """Refuse a folder that is no such model.
+
+        Raises:
+            ConfigError: A file is missing; names it.
+        """
+        there = {path.name for path in self._files()} | {path.stem for path in self._files()}
+        lacking = [name for name in (*_NEEDED, "vocabulary") if name not in there]
+        if lacking:
+            raise ConfigError(
+                f"recognition.speech_model: {self.folder} has no {', '.join(lacking)}; wanted is a Whisper model"
+                " for CTranslate2 (`ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json`)"
+            )
+
+    def _files(self) -> list[Path]:
+        named_so = (*_NEEDED, "preprocessor_config.json", "vocabulary.json", "vocabulary.txt")
+        return [self.folder / name for name in named_so if (self.folder / name).is_file()]
+
+
+def speech_model(name: str) -> SpeechModel | SpeechFolder:
+    """The model of a name; loads nothing.
+
+    Args:
+        name: Of a row; a folder (an absolute path, or one that begins with ``.``); or ``org/name`` in the cache of
+            Hugging Face.
 
     Raises:
-        ConfigError: No such model; names those there are.
+        ConfigError: No such model; names those there are. Or a folder that is none.
+        MissingExtraError: It is not in the cache; says how to fetch it.
     """
-    if name not in SPEECH_MODELS:
+    if name in SPEECH_MODELS:
+        return SPEECH_MODELS[name]
+    if "/" not in name:
         raise ConfigError(
             f"recognition.speech_model = {name!r}: there is no such model; there are"
-            f" {', '.join(SPEECH_MODELS)}"
+            f" {', '.join(SPEECH_MODELS)}, folders, and names at Hugging Face: Systran/faster-whisper-small"
         )
-    return SPEECH_MODELS[name]
+    _, location = named(name)
+    model = SpeechFolder(Path(location) if location else cached_folder(name))
+    model.check()
+    return model

@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.manifests import manifest_key
 from flows.wiring import contracts, fingerprint, frame_size, open_retriever
 from schemas.config import Config, Profile, Recognition
 from schemas.errors import ConfigError, ContractError
 from schemas.space_config import SpaceConfig
+from stages.embed.rerank import CrossReranker
 from tests import tiny_models
 from tests.integration.mill import Mill
 
+RUNNER = CliRunner()
 SIDE = 48
 QUIET = Recognition(ocr=False, layout=False, speech=False, sound_tags=False)
 TEXTS = {
@@ -122,3 +126,15 @@ def test_a_space_of_sound_is_refused_while_units_have_none(config, tmp_path):
     sounding = Config(profile=Profile(spaces=("minilm", "ear")), spaces={"ear": ear})
     with pytest.raises(ConfigError, match=r"profile\.spaces has 'ear', which takes sound"):
         contracts(sounding)
+
+
+def test_a_search_can_be_read_again_by_a_cross_encoder(mill, tmp_path):
+    model = str(tiny_models.make("cross", tmp_path))
+    asked = ["search", "the mill", "--lake", mill.lake.url, "--k", "2", "--json"]
+    asked += ["--route", "text/paragraph"]
+    shown = RUNNER.invoke(app, [*asked, "--rerank", model])
+    assert shown.exit_code == 0, shown.output
+    hits = json.loads(shown.output)["hits"]
+    scores = CrossReranker(model).score("the mill", [hit["text"] for hit in hits])
+    assert [hit["rank"] for hit in hits] == [1, 2]
+    assert list(scores) == sorted(scores, reverse=True)
