@@ -15,7 +15,7 @@ else
 LAKE ?= .gristmill/lake
 endif
 
-.PHONY: help run setup test test-fast test-line test-parts chaos check format bench bench-index bench-scale clean
+.PHONY: help run setup test test-fast test-line test-parts test-kills chaos check format bench bench-index bench-scale clean
 
 help:  ## list the targets
 	@echo "make TARGET:"
@@ -44,19 +44,22 @@ run: $(SETUP) $(PHOTOS)
 endif
 
 # In this order, so that two jobs (.ci/run) are busy to the end: the longest begins first.
-test: test-fast test-line test-parts  ## run the tests, the fast ones first
+test: test-fast test-line test-parts test-kills  ## run the tests, the fast ones first
 
 SLOW := (slow or ray or chaos or gpu) and not long
 
 test-fast: $(SETUP)  ## run the tests that take no more than a few seconds
 	@$(BIN)/python -m pytest -q -m "not (slow or ray or chaos or gpu or long)"
 
-test-line: $(SETUP) $(PHOTOS)  ## run the slow tests of the whole line: runs, kills, the README
-	@$(BIN)/python -m pytest -q --durations=15 -m "$(SLOW)" tests/integration tests/chaos
+test-line: $(SETUP) $(PHOTOS)  ## run the slow tests of the whole line: runs, flows, the README
+	@$(BIN)/python -m pytest -q --durations=15 -m "$(SLOW)" tests/integration
 
 test-parts: $(SETUP) $(PHOTOS)  ## run the slow tests of single parts
 	@$(BIN)/python -m pytest -q --durations=15 -m "$(SLOW)" \
 		tests --ignore=tests/integration --ignore=tests/chaos
+
+test-kills: $(SETUP) $(PHOTOS)  ## run the tests that kill, those of them that the gate has time for
+	@$(BIN)/python -m pytest -q --durations=15 -m "$(SLOW)" tests/chaos
 
 chaos: export GRISTMILL_CHAOS_POINTS ?= all
 chaos: export GRISTMILL_CHAOS_HISTORIES ?= 100

@@ -11,6 +11,9 @@ import psutil
 import pymupdf
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
+
+from flows.cli import app
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -31,6 +34,13 @@ def gristmill(*arguments: str, expect: int = 0) -> dict:
     )
     assert done.returncode == expect, done.stderr[-3000:]
     return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def asked(*arguments: str) -> dict:
+    """The same in this process, for commands that start no engine: what they load is loaded once."""
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def make_corpus(folder: Path) -> None:
@@ -63,6 +73,12 @@ def segments(said: dict) -> dict:
     return {(i["partition"], i["space"]): i["segments"] for i in said["published"]}
 
 
+def test_another_number_of_workers_publishes_equal_segments(first, tmp_path):
+    corpus, _, said = first
+    other = gristmill("run", str(corpus), "--lake", str(tmp_path / "other"), "--workers", "1")
+    assert segments(other) == segments(said)
+
+
 def test_the_balance_adds_up_and_names_every_outcome(first):
     balance = first[2]["balance"]
     assert balance["found"] == 8
@@ -93,23 +109,23 @@ def test_what_is_published_reached_its_recall(first):
     ],
 )
 def test_a_question_finds_its_file(first, query, path):
-    found = gristmill("search", query, "--lake", str(first[1]), "--k", "3")
+    found = asked("search", query, "--lake", str(first[1]), "--k", "3")
     assert path in found["hits"][0]["path"]
     assert abs(sum(route["weight"] for route in found["routes"]) - 1) < 1e-6
     assert found["snapshot"] == first[2]["snapshot"]
 
 
 def test_one_partition_can_be_asked_alone(first):
-    found = gristmill("search", "visitors in June", "--lake", str(first[1]), "--route", "table/row")
+    found = asked("search", "visitors in June", "--lake", str(first[1]), "--route", "table/row")
     assert {hit["partition"] for hit in found["hits"]} == {"table/row"}
     assert found["hits"][0]["locator"]["row"] == 2
 
 
 def test_status_and_rejects_tell_the_same_story(first):
-    status = gristmill("status", "--lake", str(first[1]))
+    status = asked("status", "--lake", str(first[1]))
     assert status["snapshot"] == first[2]["snapshot"]
     assert status["rows"]["page/page"]["units"] == 2
-    rejects = gristmill("rejects", "--lake", str(first[1]))["rejects"]
+    rejects = asked("rejects", "--lake", str(first[1]))["rejects"]
     assert [(row["path"], row["code"]) for row in rejects] == [
         ("broken.pdf", "corrupt"),
         ("empty.txt", "empty"),
@@ -118,7 +134,7 @@ def test_status_and_rejects_tell_the_same_story(first):
 
 
 def test_verify_finds_nothing_wrong_and_then_the_damage(first):
-    assert gristmill("verify", "--lake", str(first[1]))["ok"]
+    assert asked("verify", "--lake", str(first[1]))["ok"]
     victim = next((first[1] / "segments").glob("*/index.faiss"))
     whole = victim.read_bytes()
     try:
@@ -154,18 +170,18 @@ def test_the_second_run_does_nothing_and_a_change_only_what_changed(first):
         segments(changed)["page/page", segment_space(said, "page/page")]
         == (segments(said)["page/page", segment_space(said, "page/page")])
     )
-    hits = gristmill("search", "electricity turbine", "--lake", str(lake), "--k", "1")["hits"]
+    hits = asked("search", "electricity turbine", "--lake", str(lake), "--k", "1")["hits"]
     assert hits[0]["path"] == "wheel.txt"
-    hits = gristmill("search", "sourdough yeast", "--lake", str(lake), "--k", "1")["hits"]
+    hits = asked("search", "sourdough yeast", "--lake", str(lake), "--k", "1")["hits"]
     assert hits[0]["path"] == "copy of bread.md"
-    hits = gristmill("search", "parallax of stars", "--lake", str(lake), "--k", "1")["hits"]
+    hits = asked("search", "parallax of stars", "--lake", str(lake), "--k", "1")["hits"]
     assert hits[0]["path"] == "renamed.pdf"
 
-    back = gristmill("rollback", "--lake", str(lake))
+    back = asked("rollback", "--lake", str(lake))
     assert back["snapshot"] == said["snapshot"]
-    listed = gristmill("snapshots", "--lake", str(lake))["snapshots"]
+    listed = asked("snapshots", "--lake", str(lake))["snapshots"]
     assert [row["snapshot"] for row in listed if row["current"]] == [said["snapshot"]]
-    assert gristmill("publish", "--lake", str(lake))["snapshot"] == changed["snapshot"]
+    assert asked("publish", "--lake", str(lake))["snapshot"] == changed["snapshot"]
 
 
 def segment_space(said: dict, partition: str) -> str:
@@ -179,7 +195,7 @@ def test_evaluate_prints_the_three_ways(first, tmp_path):
         {"query": "distance of stars", "modality": "page", "relevant": ["stars.pdf#page=1"]},
     ]
     queries.write_text("\n".join(json.dumps(row) for row in rows))
-    table = gristmill("evaluate", "--lake", str(first[1]), "--queries", str(queries))
+    table = asked("evaluate", "--lake", str(first[1]), "--queries", str(queries))
     assert {"routed", "unified", "oracle"} <= set(json.dumps(table).replace('"', " ").split())
 
 
