@@ -137,13 +137,18 @@ class SpaceContract:
 
     def bucket(self, n_tokens: int) -> int:
         """The shape a text of `n_tokens` is padded to; the last bucket truncates."""
-        return next((b for b in self.buckets if n_tokens <= b), self.buckets[-1])
+        return bucket_of(self.buckets, n_tokens)
 
     def differences(self, other: SpaceContract) -> list[str]:
         """Readable ``field: ours != theirs`` lines; empty when equal."""
         ours, theirs = asdict(self), asdict(other)
         named = [k for k in ours if k not in _ASIDE]
         return [f"{k}: {ours[k]!r} != {theirs[k]!r}" for k in named if ours[k] != theirs[k]]
+
+
+def bucket_of(buckets: Sequence[int], n_tokens: int) -> int:
+    """The first of ascending lengths that has room for so many tokens, else the last."""
+    return next((b for b in buckets if n_tokens <= b), buckets[-1])
 
 
 class TextEncoder(Protocol):

@@ -22,7 +22,7 @@ from schemas.space import SpaceContract
 from stages.embed import minilm
 from stages.embed.check import check_stacks
 from stages.embed.device import compute_device
-from stages.embed.fixed_shapes import frame_passes
+from stages.embed.fixed_shapes import frame_passes, means_of
 from stages.embed.labels import LABELS_DIGEST, N_LABELS, label_texts
 from stages.embed.weights import packaged_file, verify_digest
 
@@ -109,12 +109,9 @@ class ConSE:
         check_stacks(stacks, self.contract)
         frames = [frame for stack in stacks for frame in stack]
         mixes = self._mix_labels(self.logits(frames))
-        vectors = np.empty((len(stacks), self.contract.dim), dtype=np.float32)
-        start = 0
-        for row, stack in enumerate(stacks):
-            mean = mixes[start : start + len(stack)].mean(axis=0)
-            vectors[row] = mean / np.linalg.norm(mean)
-            start += len(stack)
+        vectors = means_of(mixes, [len(stack) for stack in stacks])
+        for row, mean in enumerate(vectors):
+            vectors[row] = mean / np.linalg.norm(mean)  # row by row: all at once has other low bits
         return vectors
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:

@@ -8,7 +8,6 @@ vector by their mean, as in CLIP4Clip's parameter-free variant (Luo et al. 2021,
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -27,6 +26,7 @@ from stages.embed.fixed_shapes import (
     filled,
     forward,
     frame_passes,
+    means_of,
     rows_of,
     space_rows,
     unit_rows,
@@ -83,9 +83,7 @@ class DualEncoder:
         if not stacks:
             return np.empty((0, self.contract.dim), dtype=np.float32)
         frames = unit_rows(self._frames([frame for stack in stacks for frame in stack]))
-        ends = np.cumsum([0, *(len(stack) for stack in stacks)])
-        means = [frames[a:b].mean(axis=0) for a, b in pairwise(ends)]
-        return space_rows(np.stack(means), self.contract)
+        return space_rows(means_of(frames, [len(stack) for stack in stacks]), self.contract)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions into this space, float32 [len(texts), dim], each of norm 1."""

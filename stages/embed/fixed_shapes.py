@@ -6,6 +6,7 @@ same number of frames; what is missing is filled up. Sums are then made in one o
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -165,6 +166,19 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: np.ndarray = (vectors / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float32)
     return unit
+
+
+def means_of(vectors: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Means of runs of rows, float32 [len(counts), dim]: of the first `counts[0]` rows, of the next, and so on.
+
+    Args:
+        vectors: float32 [sum of counts, dim].
+        counts: Each at least 1.
+    """
+    means = np.empty((len(counts), vectors.shape[1]), dtype=vectors.dtype)
+    for row, (start, end) in enumerate(pairwise(np.cumsum([0, *counts]))):
+        means[row] = vectors[start:end].mean(axis=0)
+    return means
 
 
 def space_rows(vectors: np.ndarray, contract: SpaceContract) -> np.ndarray:

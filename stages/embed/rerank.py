@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from schemas.errors import ConfigError
+from schemas.space import bucket_of
 from stages.embed.adapters import config_of, longest_text, modules_of
 from stages.embed.configured import buckets
 from stages.embed.fixed_shapes import forward, valid_unicode
@@ -34,7 +35,7 @@ class _Shapes:
     batch_tokens: int = _PASS_TOKENS
 
     def bucket(self, n_tokens: int) -> int:
-        return next((b for b in self.lengths if n_tokens <= b), self.lengths[-1])
+        return bucket_of(self.lengths, n_tokens)
 
 
 class CrossReranker:

@@ -7,7 +7,6 @@ random, would give another vector each time.
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from schemas.errors import ContractError
 from stages.embed.adapters import Facts, config_of, longest_text, projection_of
-from stages.embed.fixed_shapes import filled, frame_passes, space_rows, unit_rows
+from stages.embed.fixed_shapes import filled, frame_passes, means_of, space_rows, unit_rows
 from stages.embed.loading import load_towers
 from stages.embed.models import read_json
 from stages.embed.towers import questions
@@ -77,9 +76,7 @@ class SoundEncoder:
             return np.empty((0, self.contract.dim), dtype=np.float32)
         cut = [self._windows(sound) for sound in sounds]
         vectors = unit_rows(self._embed([window for windows in cut for window in windows]))
-        ends = np.cumsum([0, *map(len, cut)])
-        means = [vectors[a:b].mean(axis=0) for a, b in pairwise(ends)]
-        return space_rows(np.stack(means), self.contract)
+        return space_rows(means_of(vectors, [len(windows) for windows in cut]), self.contract)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions into this space, float32 [len(texts), dim], each of norm 1."""

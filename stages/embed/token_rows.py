@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stages.embed.fixed_shapes import Padding, padded, passes, valid_unicode
+from stages.embed.fixed_shapes import Padding, Pass, padded, passes, valid_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from schemas.space import SpaceContract
-    from stages.embed.fixed_shapes import Pass, Shapes
+    from stages.embed.fixed_shapes import Shapes
 
 _IDS: Final = "input_ids"
 _MASK: Final = "attention_mask"
@@ -90,6 +90,4 @@ def split_rows(features: Mapping[str, Any], tokeniser: Any) -> TokenRows:
 
 def one_row(row: int, length: int) -> Pass:
     """A pass for one text at its own length: what a question is embedded in, so that it does not wait for company."""
-    from stages.embed.fixed_shapes import Pass
-
     return Pass([row], 1, length)
