@@ -167,11 +167,10 @@ class SnapshotBuilder:
 
     def _probes(self, spaces: Sequence[SpaceContract]) -> dict[str, Probe]:
         """Self-checks of the encoders: those of the published snapshot, which its vectors came from, and new ones."""
-        made = {
+        return {
             space.key: self._probed.get(space.key) or self._questions.probe(space)
             for space in spaces
         }
-        return {key: found for key, found in made.items() if found}
 
     def _inverted(self, indexes: Sequence[IndexManifest]) -> list[InvertedIndex]:
         builder = InvertedBuilder(self._store, self._shop.pool, self._view, self._before.known)

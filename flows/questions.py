@@ -50,10 +50,8 @@ class Questions:
             self._pool.submit(key, request, group=f"questions {space.key}")
         self._pool.flush()
 
-    def probe(self, space: SpaceContract) -> Probe | None:
-        """What the encoder makes of its self-check; None where no question was embedded: none is loaded for it."""
-        if space.key not in self._done:
-            return None
+    def probe(self, space: SpaceContract) -> Probe:
+        """What the encoder makes of its self-check."""
         key = f"self-check of {space.key}"
         self._pool.submit(key, EmbedRequest(space.key, probe=True), group=key)
         self._pool.flush()

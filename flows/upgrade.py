@@ -250,7 +250,6 @@ class Upgrade:
         mapped = {m.target for m in maps}
         asked = sorted((s for s in spaces if s.key not in mapped), key=lambda s: s.key != first)
         router = routed_by(asked)
-        proof = self._asking.probe(self._new)
         manifest = replace(
             before,
             snapshot_id=Manifest.identity(
@@ -266,7 +265,7 @@ class Upgrade:
             spaces=spaces,
             router=router,
             maps=maps,
-            probes={**before.probes, **({self._new.key: proof} if proof else {})},
+            probes={**before.probes, self._new.key: self._asking.probe(self._new)},
         )
         blobs.put(space_map.file.key, data)
         blobs.put_if_absent(manifest_key(manifest.snapshot_id), manifest.to_json().encode())
