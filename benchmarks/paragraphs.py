@@ -82,7 +82,7 @@ def embed_folder(folder: Path, limit: int, *, threads: int = 1) -> Paragraphs:
     """
     encoder: Any = make_encoder(contract("minilm", threads=threads))
     texts: dict[str, int] = {}
-    for number, paragraphs in enumerate(_documents(folder)):
+    for number, paragraphs in enumerate(document_texts(folder)):
         for text in paragraphs[:_A_DOCUMENT]:
             texts.setdefault(text, number)
         if len(texts) >= limit:
@@ -94,7 +94,7 @@ def embed_folder(folder: Path, limit: int, *, threads: int = 1) -> Paragraphs:
     return Paragraphs(encoder.encode(kept), documents, encoder.encode_queries(BACKGROUND))
 
 
-def _documents(folder: Path) -> Iterator[list[str]]:
+def document_texts(folder: Path) -> Iterator[list[str]]:
     """The embedded text of every paragraph of one document after the other."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     random.Random(SEED).shuffle(paths)  # noqa: S311  # a sample

@@ -85,8 +85,7 @@ class _Bench:
     def take(self, reply: Reply) -> None:
         key, value, arrays = reply
         if isinstance(value, BuiltSegment):
-            self.store.keep(value.ref, arrays)
-            self.refs[key] = value.ref
+            self.refs[key] = self.store.keep(value.ref, arrays)
             self.nearest[key] = _answered(value.nearest)
         else:
             self.nearest[key] = value

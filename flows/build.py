@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.index_builder import IndexBuilder, Workshop
+from flows.inverted import InvertedBuilder
+from flows.late_builder import LateBuilder
 from flows.manifests import (
     known_manifests,
     manifest_key,
@@ -18,22 +20,24 @@ from flows.manifests import (
 from flows.pools import EMBED, INDEX, Pool
 from flows.questions import Questions
 from flows.segment_store import SegmentStore
+from flows.transition import Transition
 from schemas.errors import GateError, LakeError
 from schemas.ids import canonical_json, digest
 from stages.index.build import SEGMENT_FORMAT
 from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
 from stages.index.plan import shared_budget
 from stages.route.evaluate import read_questions
+from stages.route.search import routed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flows.changes import Foreseen
     from infra.lake import Lake
-    from infra.lake.read import LakeView
     from schemas.blobs import BlobStore
     from schemas.config import Indexing
     from schemas.engine import Session
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import Probe, SpaceContract
@@ -85,10 +89,12 @@ class SnapshotBuilder:
         workers: int,
         before: Before,
     ) -> None:
-        self._lake = lake
         self._blobs: BlobStore = lake.blobs
-        self._spaces = spaces
+        self._view = lake.view()  # one for all indices, so that they belong together
+        self._transition = Transition(spaces, before.published, self._view)
+        self.spaces = self._transition.spaces
         self._config = config
+        self._before = before
         self._base = {(e.partition, e.space): e for e in before.indexes}
         self._probed = before.published.probes if before.published else {}
         self._store = SegmentStore(lake.blobs, before.known)
@@ -103,14 +109,18 @@ class SnapshotBuilder:
             expunge=before.expunge,
         )
 
+    def places(self) -> list[tuple[Partition, SpaceContract]]:
+        """What is to be built: every partition in every space, or in the one that stands for it now."""
+        return self._transition.places
+
     def build_index(self, partition: Partition, space: SpaceContract) -> IndexManifest | None:
-        """One partition in one space; None when it has no vectors there.
+        """One partition in one space; None when it has no vectors there, or the space does not take it.
 
         Raises:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: No way to index it fits the memory that is allowed.
         """
-        if space.representation != "dense" or not space.takes(partition):
+        if space.representation == "sparse" or not space.takes(partition):
             return None
         return self._builder(partition, space).build()
 
@@ -118,7 +128,11 @@ class SnapshotBuilder:
         """What `build_index` will start from; needs no session."""
         return self._builder(partition, space).foresee()
 
-    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder:
+    def _builder(self, partition: Partition, space: SpaceContract) -> IndexBuilder | LateBuilder:
+        if space.representation == "tokens":
+            base = self._base.get((str(partition), space.key))
+            place = (partition, space)
+            return LateBuilder(self._shop, self._view, place, questions=self._questions, base=base)
         return IndexBuilder(
             self._shop,
             self._view,
@@ -132,13 +146,20 @@ class SnapshotBuilder:
         """Write the snapshot's sources and manifest. The pointer is moved elsewhere."""
         if not indexes:
             raise GateError("there is nothing to publish: not one partition has a vector")
-        used = {entry.space for entry in indexes}
+        maps = self._transition.maps_for(indexes)
+        inverted = self._inverted(indexes)
+        used = {entry.space for entry in indexes} | {space_map.source for space_map in maps}
+        used |= {entry.encoder for entry in inverted}
+        spaces = [space for space in self.spaces if space.key in used]
+        mapped = {space_map.target for space_map in maps}
         manifest = snapshot_manifest(
             Origin(run_id, datetime.now(UTC).isoformat(timespec="seconds"), self._view.versions()),
-            [space for space in self._spaces if space.key in used],
+            spaces,
             indexes,
             self._store.put_file(sources_bytes(self._view.live_sources()), "arrow"),
-            {},
+            router=routed_by([space for space in spaces if space.key not in mapped]),
+            inverted=inverted,
+            maps=maps,
         )
         manifest = replace(manifest, probes=self._probes(manifest.spaces))
         self._write_manifest(manifest)
@@ -146,37 +167,35 @@ class SnapshotBuilder:
 
     def _probes(self, spaces: Sequence[SpaceContract]) -> dict[str, Probe]:
         """Self-checks of the encoders: those of the published snapshot, which its vectors came from, and new ones."""
-        made = {
+        return {
             space.key: self._probed.get(space.key) or self._questions.probe(space)
             for space in spaces
         }
-        return {key: found for key, found in made.items() if found}
 
-    @cached_property
-    def _view(self) -> LakeView:
-        """One for all indices, so that they belong together."""
-        return self._lake.view()
+    def _inverted(self, indexes: Sequence[IndexManifest]) -> list[InvertedIndex]:
+        builder = InvertedBuilder(self._store, self._shop.pool, self._view, self._before.known)
+        return builder.build(indexes, self.spaces, lexical=self._config.lexical)
 
     @cached_property
     def vectors(self) -> dict[str, int]:
         """Live vectors of each index, by ``partition @ space key``; indices without any are left out."""
-        keys = {space.key for space in self._spaces}
+        wanted = {f"{partition} @ {space.key}" for partition, space in self.places()}
         counted = self._view.vector_counts().items()
-        return {name: rows for name, rows in counted if rows and _key_of(name) in keys}
+        return {name: rows for name, rows in counted if rows and name in wanted}
 
     @cached_property
     def budgets(self) -> dict[str, int]:
         """Bytes that each index may take while it is served, by the same; empty without a limit."""
         if not self._config.serve_memory_bytes:
             return {}
-        row_bytes = {space.key: 4 * space.dim for space in self._spaces}
+        row_bytes = {space.key: 4 * space.dim for space in self.spaces}
         sizes = {name: rows * row_bytes[_key_of(name)] for name, rows in self.vectors.items()}
         small_bytes = self._config.flat_rows * max(row_bytes.values())
         return shared_budget(self._config.serve_memory_bytes, sizes, small_bytes)
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""
-        config = canonical_json(self._config.model_dump())
+        config = canonical_json(self._config.model_dump(exclude={"lexical"}))
         return digest("index", SEGMENT_FORMAT, config, *self._questions.texts)
 
     def _write_manifest(self, manifest: Manifest) -> None:

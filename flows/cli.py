@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from flows import cli_care, cli_exact, cli_index, cli_inspect, cli_near, cli_snapshots
+from flows import (
+    cli_care,
+    cli_exact,
+    cli_index,
+    cli_inspect,
+    cli_near,
+    cli_snapshots,
+    cli_spaces,
+    cli_upgrade,
+)
 from flows.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -38,7 +47,7 @@ from schemas.errors import ConfigError, GristmillError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from schemas.search import Way
+    from schemas.search import Mode, Way
 
 _RERANK_DEPTH: Final = 5  # hits that a cross-encoder reads for each one wanted
 
@@ -105,6 +114,13 @@ def search(
     way: Annotated[str, typer.Option(help="routed, or unified: all partitions in one ranking.")] = (
         "routed"
     ),
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask vectors of this space only, by name or key; repeat it for more."),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="What counts: hybrid (all there is), dense, lexical or sparse.")
+    ] = "hybrid",
     where: Where = None,
     acl: Acl = None,
     snapshot: Annotated[
@@ -122,10 +138,17 @@ def search(
 
     if way not in ("routed", "unified"):
         raise ConfigError(f"--way {way}: choose routed or unified")
-    retriever = open_retriever(lake, snapshot)
-    depth = k * _RERANK_DEPTH if rerank else k
+    if mode not in ("hybrid", "dense", "lexical", "sparse"):
+        raise ConfigError(f"--mode {mode}: choose hybrid, dense, lexical or sparse")
+    retriever = open_retriever(lake, snapshot, spaces=space or ())
     result = retriever.search(
-        query, k=depth, route=route, way=cast("Way", way), where=where or (), acl=acl or None
+        query,
+        k=k * _RERANK_DEPTH if rerank else k,
+        route=route,
+        way=cast("Way", way),
+        mode=cast("Mode", mode),
+        where=where or (),
+        acl=acl or None,
     )
     if rerank:
         result = reranked_by(rerank, query, result, k)
@@ -172,6 +195,8 @@ cli_snapshots.register(app)
 cli_care.register(app)
 cli_inspect.register(app)
 cli_near.register(app)
+cli_spaces.register(app)
+cli_upgrade.register(app)
 
 
 def main() -> None:

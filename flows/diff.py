@@ -61,6 +61,27 @@ class IndexDiff:
 
 
 @dataclass(frozen=True, slots=True)
+class InvertedDiff:
+    """What became of one inverted index.
+
+    Attributes:
+        partition: ``text/paragraph``.
+        encoder: Key of its sparse space; empty for words.
+        rows: That can be found.
+        terms: Summed over its segments.
+        files_reused, files_new, files_dropped: Postings of segments, by what is in them.
+    """
+
+    partition: str
+    encoder: str
+    rows: Change
+    terms: Change
+    files_reused: int
+    files_new: int
+    files_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpacesDiff:
     """Keys of the spaces that one has alone; by name, what differs in the contract of one that both have."""
 
@@ -79,6 +100,14 @@ class SourcesDiff:
 
 
 @dataclass(frozen=True, slots=True)
+class MapsDiff:
+    """Maps between spaces that one has alone, as ``new into old``."""
+
+    added: list[str]
+    removed: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotDiff:
     """What the snapshot `new` has that `old` has not, and the other way round."""
 
@@ -86,7 +115,9 @@ class SnapshotDiff:
     new: str
     indexes: list[IndexDiff]
     spaces: SpacesDiff
+    maps: MapsDiff
     sources: SourcesDiff
+    inverted: list[InvertedDiff] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -117,8 +148,23 @@ def diff_snapshots(lake_url: str, old: str, new: str) -> SnapshotDiff:
             for place in sorted({*olds, *news})
         ],
         _diff_spaces(before, after),
+        _diff_maps(before, after),
         _diff_sources(blobs, before.sources, after.sources),
+        _diff_inverted(before, after),
     )
+
+
+def _diff_inverted(old: Manifest, new: Manifest) -> list[InvertedDiff]:
+    befores, afters = ({(e.partition, e.encoder): e for e in m.inverted} for m in (old, new))
+    found = []
+    for place in sorted({*befores, *afters}):
+        was, now = befores.get(place), afters.get(place)
+        had, has = ({file.sha256 for file in e.files()} if e else set() for e in (was, now))
+        rows = (was.rows if was else None, now.rows if now else None)
+        terms = (was.terms if was else None, now.terms if now else None)
+        counts = (len(had & has), len(has - had), len(had - has))
+        found.append(InvertedDiff(*place, rows, terms, *counts))
+    return found
 
 
 def _diff_index(
@@ -275,6 +321,17 @@ def _diff_spaces(old: Manifest, new: Manifest) -> SpacesDiff:
         sorted(k for k, s in news.items() if k not in olds and s.name not in renewed),
         sorted(k for k, s in olds.items() if k not in news and s.name not in renewed),
         {name: names[name].differences(space) for name, space in sorted(renewed.items())},
+    )
+
+
+def _diff_maps(old: Manifest, new: Manifest) -> MapsDiff:
+    olds, news = (
+        {m.file.sha256: f"{m.source} into {m.target}" for m in manifest.maps}
+        for manifest in (old, new)
+    )
+    return MapsDiff(
+        sorted(told for sha, told in news.items() if sha not in olds),
+        sorted(told for sha, told in olds.items() if sha not in news),
     )
 
 

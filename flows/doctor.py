@@ -65,13 +65,14 @@ _MODELS: Final = (
 
 def examine(config: Config | None = None) -> list[dict[str, Any]]:
     """One row a part: ``{"name", "ok", "needed", "found", "advice"}``; with a configuration, its spaces too."""
-    from flows.doctor_spaces import space_rows
+    from flows.doctor_spaces import derive_rows, space_rows
 
     return [
         *(_package(name) for name in _PACKAGES),
         _faiss(),
         *(_model(model) for model in _MODELS),
         *space_rows(config),
+        *derive_rows(config),
         _ffmpeg(),
         _fence(),
         _gpu(),

@@ -10,7 +10,7 @@ from schemas.presets import PRESETS, preset
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from schemas.config import Config
+    from schemas.config import Config, Derivation
     from schemas.space_config import SpaceConfig
 
 
@@ -18,6 +18,33 @@ def space_rows(config: Config | None) -> list[dict[str, Any]]:
     """A row for each space that a configuration asks for, if one was given, and one for each preset."""
     asked = list(_asked(config)) if config else []
     return [*asked, *(_preset_row(name) for name in PRESETS)]
+
+
+def derive_rows(config: Config | None) -> list[dict[str, Any]]:
+    """A row for each generator of derived text that a configuration asks for."""
+    return (
+        [_derive_row(name, settings) for name, settings in config.derive.items()] if config else []
+    )
+
+
+def _derive_row(name: str, settings: Derivation) -> dict[str, Any]:
+    from stages.derive.registry import contract
+    from stages.embed.licences import forbids_commercial_use
+
+    problem = ""
+    try:
+        contract(name, settings)
+    except GristmillError as error:
+        problem = error.message
+    warning = ", FORBIDS COMMERCIAL USE" if forbids_commercial_use(settings.licence) else ""
+    model = f": {settings.model} ({settings.licence}{warning})" if settings.model else ""
+    return {
+        "name": f"derive {name}",
+        "ok": not problem,
+        "needed": True,
+        "found": f"{settings.adapter}{model}",
+        "advice": problem,
+    }
 
 
 def _asked(config: Config) -> Iterator[dict[str, Any]]:

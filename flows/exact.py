@@ -17,7 +17,7 @@ from stages.index.exact import ExactRequest, Ranked, merge_top_k
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from infra.lake.read import InputColumn, LakeView
+    from infra.lake.read import LakeView
     from schemas.engine import Session
     from schemas.partition import Partition
     from schemas.space import SpaceContract
@@ -43,9 +43,8 @@ class LiveVectors:
     """
 
     def __init__(self, view: LakeView, partition: Partition, space: SpaceContract) -> None:
-        column: InputColumn = "text_hash" if space.input == "text" else "pixels_hash"
         self._view = view
-        self._wanted = Wanted(partition, space.key, column)
+        self._wanted = Wanted(partition, space.key, space.input_column)
         self._units = live_keys(view, self._wanted)
         # Units by input; those of one input stay in the order of unit_id.
         self._order = self._units.inputs.order()

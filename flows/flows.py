@@ -12,23 +12,25 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import wiring
+from flows.beside import complete
 from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, Target, begin, check_proof, find_target, hide, prepare, purge
 from flows.ingest import Ingest
-from flows.kept import spare_decoding
+from flows.kept import spare_decoding, spare_recutting
 from flows.listing import check_sources, list_sources
 from flows.maintain import Collected, collect
 from flows.plan import Planned, check_gone, choose_rejects, make_plan, make_retry_plan
 from flows.prefect_settings import prefect_settings
 from flows.progress import ProgressWatcher
+from flows.reindex import require_complete
 from flows.report import write_report
 from flows.surroundings import Surroundings, in_surroundings, new_run_id
 from infra import pointer
-from schemas.partition import ALL_PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.reindex import Reindexing
     from schemas.balance import Balance
     from schemas.config import Config
     from schemas.manifest import IndexManifest, Manifest
@@ -144,6 +146,23 @@ def index(lake_url: str, config: Config, *, quiet: bool = False) -> Manifest:
     return manifest
 
 
+def reindex(lake_url: str, config: Config, what: Reindexing, *, quiet: bool = False) -> RunSummary:
+    """Embed the units there are in another space, or cut their sources anew; index and, unless told not to, publish.
+
+    No source is listed, and only what was not kept is decoded. The snapshot in use serves until the swap.
+
+    Raises:
+        ConfigError: There is no such space.
+        GateError: Not every source could be embedded, or an index failed its gate; nothing was published.
+    """
+    manifest, around = in_surroundings(
+        "reindex", lake_url, config, quiet, lambda around: reindex_flow(around, what), what.choose
+    )
+    rejects = around.lake.rejects().to_pylist()
+    report = write_report(around.lake.blobs, around.run_id, around.balance, manifest, rejects)
+    return RunSummary(around.run_id, around.balance, manifest, report)
+
+
 def gc(lake_url: str, config: Config, *, dry_run: bool = False, quiet: bool = False) -> Collected:
     """Expire snapshots, delete what nothing needs, compact the tables; see flows/maintain.py."""
     watcher = ProgressWatcher(quiet=quiet)
@@ -223,6 +242,20 @@ def index_flow(around: Surroundings) -> Manifest:
     return build_snapshot(around)
 
 
+@flow(name="gristmill-reindex", validate_parameters=False)
+def reindex_flow(around: Surroundings, what: Reindexing) -> Manifest | None:
+    """Plan from the tables, ingest, index every partition in every space that is complete, publish."""
+    ingest_task(around, replan_task(around, what))
+    if what.space:
+        require_complete(around.lake, around.spaces[0])
+    if not around.lake.counts()["units"]:
+        return None
+    manifest = build_snapshot(around)
+    if what.publish:
+        publish_task(around, manifest)
+    return manifest
+
+
 @flow(name="gristmill-gc", validate_parameters=False)
 def gc_flow(lake_url: str, config: Config, watcher: ProgressWatcher, *, dry_run: bool) -> Collected:
     """Maintenance."""
@@ -243,10 +276,11 @@ def forget_flow(around: Surroundings, target: Unseen[Target]) -> Proof:
 
 def build_snapshot(around: Surroundings, *, expunge: bool = False) -> Manifest:
     """One task for each partition and space, and one for what holds them together."""
+    spaces = (*around.spaces, *complete(around.lake.view(), around.beside, around.watcher.note))
     builder = SnapshotBuilder(
         around.lake,
         lambda: around.session,
-        around.spaces,
+        spaces,
         around.config.indexing,
         wiring.workers(around.config),
         Before.of(around.lake.blobs, expunge=expunge),
@@ -255,8 +289,7 @@ def build_snapshot(around: Surroundings, *, expunge: bool = False) -> Manifest:
         index_task.with_options(task_run_name=f"index {partition} in {space.name}")(
             around, builder, partition, space
         )
-        for space in around.spaces
-        for partition in ALL_PARTITIONS
+        for partition, space in builder.places()
     ]
     return snapshot_task(around, builder, [entry for entry in built if entry is not None])
 
@@ -267,10 +300,19 @@ def plan_task(around: Surroundings, sources: list[str]) -> Planned:
     listing = list_sources(sources, exclude=around.lake.url)
     state = around.lake.state()
     spaces = [space.key for space in around.spaces]
-    plan = make_plan(listing, state, around.fingerprint, spaces)
+    generators = [generator.key for generator in around.generators]
+    plan = make_plan(listing, state, around.fingerprint, spaces, generators)
     check_gone(plan, listing, state, around.config.runs.max_gone_share)
-    spare_decoding(plan, around.lake, state, around.fingerprint, around.spaces)
+    spare_decoding(plan, around.lake, state, around.fingerprint, around.spaces, around.generators)
+    spare_recutting(plan, wiring.kept_contents(around.lake, around.config).kept())
     return Planned(plan, state)
+
+
+@task(name="plan", cache_policy=NO_CACHE)
+def replan_task(around: Surroundings, what: Reindexing) -> Planned:
+    """Compare the units of the lake with what they are to be."""
+    state = around.lake.state()
+    return Planned(what.plan(around.lake, state, around.config, around.spaces), state)
 
 
 @task(name="ingest", cache_policy=NO_CACHE)
@@ -285,6 +327,7 @@ def ingest_task(around: Surroundings, planned: Planned) -> Balance:
             run_id=around.run_id,
             engine=around.config.engine,
             watcher=around.watcher,
+            generators=around.generators,
         )
         around.balance = work.balance
         work.run(planned.plan, planned.state)

@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.maintain import unneeded, unneeded_payloads
+from flows.forget_terms import terms_left, terms_of
+from flows.maintain import unneeded, unneeded_contents, unneeded_payloads
 from flows.manifests import all_manifests, manifest_key
 from flows.report import escaped
 from flows.rows import BatchRows
 from flows.snapshots import protect_key
 from infra.aside import ASIDE
+from infra.contents import is_content, text_of
 from infra.lake import paths
 from infra.payloads import hash_in, unpack
 from schemas.errors import ConfigError, FormatError, IntegrityError, LakeError
@@ -66,7 +68,7 @@ class Proof:
         elsewhere: Live names of contents that were found under a forgotten name and stay.
         snapshot: What is published now.
         dropped_snapshots: Snapshots that had any of it.
-        deleted_blobs: Their files, reports, and kept pixels.
+        deleted_blobs: Their files, reports, kept pixels and contents.
         dropped_rows: By table.
         needles: How many were searched, by kind.
         searched_files, searched_bytes: All there is under the lake's root.
@@ -203,6 +205,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
         snapshot_id: The current snapshot; None where nothing is left to publish.
     """
     needles = _needles(lake.view(), target)
+    terms = terms_of(lake.view(), target.source_ids)
     proof = Proof(list(target.source_ids), list(target.uris), list(target.elsewhere), snapshot_id)
     doomed = [m for m in snapshots_with(lake.blobs, target) if m.snapshot_id != snapshot_id]
     proof.dropped_snapshots = [manifest.snapshot_id for manifest in doomed]
@@ -214,7 +217,7 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
             lake.blobs.delete(key)
     keys = [*unneeded(lake.blobs, all_manifests(lake.blobs)), *_reports_about(lake.blobs, target)]
     keys += lake.blobs.list(ASIDE)  # what repairs set aside may have any of it
-    keys += unneeded_payloads(lake)
+    keys += [*unneeded_payloads(lake), *unneeded_contents(lake)]
     for key in keys:
         lake.blobs.delete(key)
     proof.deleted_blobs = len(keys)
@@ -227,7 +230,10 @@ def purge(lake: Lake, target: Target, snapshot_id: str | None) -> Proof:
     for key in lake.blobs.list(_BEGUN):
         lake.blobs.delete(key)
     _search(lake.blobs, needles, proof)
+    proof.needles["term"] = len(terms)
+    proof.found += terms_left(lake.blobs, terms)
     proof.found += [f"{key}: pixels of nothing that is live" for key in unneeded_payloads(lake)]
+    proof.found += [f"{key}: content of nothing that is live" for key in unneeded_contents(lake)]
     return proof
 
 
@@ -321,12 +327,15 @@ def _evenly(found: list[bytes]) -> list[bytes]:
 
 
 def _readings(key: str, data: bytes) -> Iterable[bytes]:
-    """The name, the bytes as they are, and what is compressed in them: strings of Parquet, the digest of pixels."""
+    """The name, the bytes as they are, and what is compressed in them: strings, the digest of pixels."""
     yield key.encode()
     yield data
     if hash_in(key):
         with suppress(IntegrityError):  # damaged: then it has nobody's pixels
             yield hash_pixels(unpack(data, key)).encode()
+    if is_content(key):
+        with suppress(IntegrityError, ValueError):
+            yield b"\0".join(_strings(json.loads(text_of(data, key))))
     if key.endswith(".parquet"):
         rows = pq.read_table(pa.BufferReader(data))
         if "/_delta_log/" in key:  # a checkpoint: strings within structs
@@ -335,3 +344,12 @@ def _readings(key: str, data: bytes) -> Iterable[bytes]:
         for name in rows.column_names:
             if pa.types.is_string(rows[name].type):
                 yield b"\0".join(v.encode() for v in rows[name].to_pylist() if v is not None)
+
+
+def _strings(value: Any) -> Iterator[bytes]:
+    """Every string in what JSON gave."""
+    if isinstance(value, str):
+        yield value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from flows.questions import Questions
     from flows.segment_store import SegmentStore
     from infra.lake.live_keys import LiveKeys
-    from infra.lake.read import InputColumn, LakeView
+    from infra.lake.read import LakeView
     from infra.spill import Spill
     from schemas.config import Indexing
     from schemas.manifest import FileRef, GateCheck, IndexManifest, SegmentRef
@@ -117,8 +117,7 @@ class IndexBuilder:
         self._config = shop.config
         self._view = view
         self._partition, self._space = place
-        column: InputColumn = "text_hash" if self._space.input == "text" else "pixels_hash"
-        self._wanted = Wanted(self._partition, self._space.key, column)
+        self._wanted = Wanted(self._partition, self._space.key, self._space.input_column)
         self._questions = questions
         self._why_anew = self._why_not_go_on(base) if base is not None else ""
         self._base = None if self._why_anew else base

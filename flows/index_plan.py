@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import wiring
+from flows.beside import complete, published_beside
 from flows.build import Before, SnapshotBuilder
 from flows.changes import Foreseen
 from schemas.errors import ConfigError
 from schemas.partition import Partition
+from stages.index.late.plan import late_plan
 from stages.index.plan import need_of, plans
 
 if TYPE_CHECKING:
@@ -61,18 +63,20 @@ class PlannedLake:
 
 
 def plan_lake(lake_url: str, config: Config) -> PlannedLake:
-    """Plan every partition in every space of the profile.
+    """Plan every partition in every space of the profile, and in those that stay published beside it.
 
     Raises:
         LakeError: There is no lake.
     """
     lake = wiring.open_lake(lake_url)
-    spaces = {space.key: space for space in wiring.contracts(config)}
+    wanted = wiring.contracts(config)
+    beside = complete(lake.view(), published_beside(lake, wanted), _unsaid)
     workers = wiring.workers(config)
     before = Before.of(lake.blobs)
     builder = SnapshotBuilder(
-        lake, _no_session, list(spaces.values()), config.indexing, workers, before
+        lake, _no_session, (*wanted, *beside), config.indexing, workers, before
     )
+    spaces = {space.key: space for space in builder.spaces}
     planned = []
     for label, rows in sorted(builder.vectors.items()):
         name, _, key = label.partition(" @ ")
@@ -84,6 +88,10 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     return PlannedLake(lake.url, config.indexing.serve_memory_bytes, tuple(planned))
 
 
+def _unsaid(note: str) -> None:
+    """The run that builds says it."""
+
+
 def _no_session() -> Session:
     raise AssertionError("looking ahead needs no workers")
 
@@ -92,8 +100,19 @@ def _plans(
     space: SpaceContract, rows: int, budget_bytes: int, config: Config
 ) -> tuple[tuple[IndexPlan, ...], str]:
     """Best first, and why there are none."""
+    if space.representation == "tokens":
+        return _late_plans(space, rows, config)
     need = need_of(space, rows, config.indexing, wiring.workers(config), budget_bytes)
     try:
         return plans(need, config.indexing), ""
+    except ConfigError as failed:
+        return (), str(failed)
+
+
+def _late_plans(
+    space: SpaceContract, rows: int, config: Config
+) -> tuple[tuple[IndexPlan, ...], str]:
+    try:
+        return (late_plan(space, rows, config.indexing),), ""
     except ConfigError as failed:
         return (), str(failed)

@@ -5,32 +5,38 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flows.deriving import DERIVE, CutSource, Deriving
 from flows.desk import Key, VectorDesk, Want
 from flows.embedding import EMBED, submit_want
-from flows.kept import UNPACK, Ready, Unpacking
+from flows.kept import UNPACK, Ready, Unpacking, with_pixels_of
 from flows.long_files import LongFiles
-from flows.plan import Again, Contents
+from flows.plan import Again, Contents, Recut
 from flows.rows import BatchRows
+from flows.settle import Settling, count
 from flows.written import WrittenVectors
 from infra.lake import SourceFacts
 from schemas.balance import Balance
 from schemas.engine import Failure
-from schemas.errors import LakeError, UnreadableError
+from schemas.errors import LakeError, StaleError, UnreadableError
 from stages.messages import Decoded, DecodedPiece, DecodeRequest, LongFile, Milled
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from flows.plan import Plan
+    from flows.settle import Lost
     from flows.watcher import Watcher
     from infra.lake import Lake, LakeState
+    from schemas.balance import FileOutcome
     from schemas.config import Engine
+    from schemas.derived import GeneratorContract
     from schemas.engine import Arrays, Outcome, Session
-    from schemas.source import SourceFile
     from schemas.space import SpaceContract
+
+    Job = Contents | Again | Recut
 
 DECODE: Final = "decode"
 RECOGNISE: Final = "recognise"
@@ -39,16 +45,17 @@ _QUEUED_DECODES: Final = 32
 _QUEUED_EMBEDS: Final = 1_000
 _QUEUED_EMBED_S: Final = 20.0
 _POLL_S: Final = 0.2
+_OTHER_PIXELS: Final = Failure.of(
+    StaleError("decoded as it is now, its pictures are not those of its units: run over its folder")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A source between its units and its batch; `spaces` are those it lacked, if its units are in the lake already."""
+    """A source between its units and its batch, and what it waits for."""
 
-    contents: Contents
-    milled: Milled
+    source: CutSource
     wants: list[Want]
-    spaces: tuple[str, ...] = ()
 
 
 class Ingest:
@@ -62,6 +69,7 @@ class Ingest:
         run_id: The run.
         engine: Limits of the loop.
         watcher: Hears of progress.
+        generators: What derives text.
     """
 
     def __init__(  # noqa: PLR0913  # the loop's whole surroundings, passed once by wiring
@@ -74,6 +82,7 @@ class Ingest:
         run_id: str,
         engine: Engine,
         watcher: Watcher,
+        generators: tuple[GeneratorContract, ...] = (),
     ) -> None:
         self._lake = lake
         self._session = session
@@ -84,12 +93,14 @@ class Ingest:
         self._watcher = watcher
         self._desk = VectorDesk(spaces)
         self._written = WrittenVectors(lake, self._spaces)
-        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted)
+        self._deriving = Deriving(lake, session, generators)
+        self._unpacking = Unpacking(lake, session, self._spaces, self._wanted, generators)
         self._decoding: dict[str, Contents] = {}
+        # Of those that are decoded for their pixels alone: the spaces they lack, and their units.
+        self._units_of: dict[str, tuple[tuple[str, ...], Milled]] = {}
         self._long = LongFiles()
         self._pending: dict[str, _Pending] = {}
-        self._lost: list[tuple[SourceFile, Failure, int]] = []
-        self._tried: dict[str, int] = {}
+        self._lost: list[Lost] = []
         self._batches = 0
         self._rows = self._new_rows()
         self._sealed_at = self._started_at = time.monotonic()
@@ -100,15 +111,14 @@ class Ingest:
 
     def run(self, plan: Plan, state: LakeState) -> Balance:
         """Do what the plan says; every batch that was complete is committed, whatever happens after."""
-        self.balance.found = plan.found
-        self.balance.unchanged = plan.unchanged
-        self._tried = plan.tried
+        self._listed = plan.listed
+        self._settling = Settling(self._lake, state, self.balance)
         self._watcher.started(plan)
         try:
-            self._settle_known(plan, state)
+            self._settling.settle(plan, self._rows)
             self._unpacking.expect(plan.again)
-            self._mill(deque([*plan.again, *plan.decode]))
-            self._settle_lost(state)
+            self._mill(deque([*plan.again, *plan.recut, *plan.decode]))
+            self._settling.settle_lost(self._lost, self._rows)
             self._seal()
         finally:
             self._committer.shutdown(wait=True)
@@ -116,67 +126,12 @@ class Ingest:
             commit.result()
         return self.balance
 
-    def _settle_known(self, plan: Plan, state: LakeState) -> None:
-        """Everything that needs no decoding."""
-        for uri in plan.gone:
-            self._rows.add_gone(uri)
-        self.balance.gone = len(plan.gone)
-        for file, reason in plan.unreadable:
-            self._reject_files([file], "list", _unreadable(reason), 1)
-        for _, code in plan.known_rejects:
-            self._count_rejected(code)
-        self._settle_kept(plan)
-        named = [c.first.source_id for c in plan.relink]
-        facts = self._lake.facts([*named, *(file.source_id for file, _ in plan.refresh)])
-        for file, outcome in plan.refresh:
-            self._rows.add_path(file, outcome, facts[file.source_id])
-        gone = set(plan.gone)
-        stays = {known.source_id for uri, known in state.paths.items() if uri not in gone}
-        for contents in plan.relink:
-            taken = contents.first.source_id in stays
-            for file in contents.files:
-                outcome = "duplicate" if taken else "indexed"
-                self._rows.add_path(file, outcome, facts[file.source_id])
-                self.balance.duplicate += taken
-                self.balance.unchanged += not taken
-                taken = True
-
-    def _settle_kept(self, plan: Plan) -> None:
-        """What cannot be read now, and was before."""
-        facts = self._lake.facts(known.source_id for _, _, known in plan.kept)
-        for _, reason, known in plan.kept:
-            if not known.reject_code:  # else it was said before
-                self._rows.add_kept(known, facts[known.source_id], "list", _unreadable(reason))
-            self._count_rejected(UnreadableError.code)
-        self.balance.kept = len(plan.kept) + plan.unseen
-
-    def _settle_lost(self, state: LakeState) -> None:
-        """What was there when the plan was made and could not be had to decode it.
-
-        Nothing is written down of how it looked, so the next run reads it. A name that had a content before keeps it.
-        """
-        known = {
-            file.uri: state.paths[file.uri]
-            for file, _, _ in self._lost
-            if file.uri in state.paths and state.paths[file.uri].has_content
-        }
-        facts = self._lake.facts(path.source_id for path in known.values())
-        for file, failure, attempts in self._lost:
-            if file.uri in known:
-                path = known[file.uri]
-                self._rows.add_kept(path, facts[path.source_id], DECODE, failure, attempts)
-                self._count_rejected(failure.code)
-                self.balance.kept += 1
-            else:
-                unseen = replace(file, size_bytes=0, mtime_ns=0, etag="", content_hash="")
-                self._reject_files([unseen], DECODE, failure, attempts)
-
-    def _mill(self, todo: deque[Again | Contents]) -> None:
+    def _mill(self, todo: deque[Job]) -> None:
         while todo or self._long or self._session.pending():
             while (todo or self._long) and (self._has_room() or not self._session.pending()):
                 self._feed_next(todo)
             if not todo and not self._preparing + self._session.pending(RECOGNISE):
-                self._session.flush(EMBED)
+                self._session.flush(DERIVE if self._session.pending(DERIVE) else EMBED)
             for outcome in self._session.poll(_POLL_S):
                 self._handle(outcome)
             self._seal_when_due()
@@ -185,7 +140,7 @@ class Ingest:
     def _has_room(self) -> bool:
         return (
             self._preparing < _QUEUED_DECODES
-            and self._session.pending(EMBED)
+            and self._session.pending(EMBED) + self._session.pending(DERIVE)
             < max(_QUEUED_EMBEDS, self._embed_rate * _QUEUED_EMBED_S)
             and self._session.bytes_in_flight() < self._engine.bytes_in_flight
         )
@@ -200,7 +155,7 @@ class Ingest:
         done = self._session.stats()[EMBED].items - self._embedded_before
         return done / max(1.0, time.monotonic() - self._started_at)
 
-    def _feed_next(self, todo: deque[Again | Contents]) -> None:
+    def _feed_next(self, todo: deque[Job]) -> None:
         """Files that were begun come before others, so that what is held of them can go."""
         if self._long:
             key, request = self._long.next_request()
@@ -208,40 +163,65 @@ class Ingest:
         else:
             self._feed(todo.popleft())
 
-    def _feed(self, contents: Again | Contents) -> None:
-        if isinstance(contents, Again):
-            self._unpacking.feed(contents)
-            return
+    def _feed(self, job: Job) -> None:
+        if isinstance(job, Contents):
+            self._decode(job)
+        elif isinstance(job, Again) and job.decode:
+            self._decode_pixels(job, self._unpacking.units_of(job))
+        else:
+            self._unpacking.feed(job)
+
+    def _decode(self, contents: Contents) -> None:
         file = contents.first
         self._decoding[file.source_id] = contents
         self._session.submit(DECODE, file.source_id, DecodeRequest(file))
+
+    def _decode_pixels(self, again: Again, units: Milled) -> None:
+        self._units_of[units.source_id] = (again.spaces, units)
+        self._decode(again.contents)
 
     def _handle(self, outcome: Outcome) -> None:
         if outcome.failure and outcome.failure.code == LakeError.code:
             raise LakeError(outcome.failure.reason)  # no word on the source
         if outcome.stage == UNPACK:
             self._unpacked(outcome)
-        elif outcome.stage == EMBED:
-            space, _, input_hash = outcome.key.partition("/")
-            result = outcome.failure or outcome.value
-            for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
-                self._finish(self._pending.pop(source_id))
+        elif outcome.stage in (DERIVE, EMBED):
+            self._handle_units(outcome)
         elif self._long.is_range(outcome.key):
             self._handle_range(outcome)
         elif outcome.failure:
             self._long.drop(outcome.key)
-            contents = self._decoding.pop(outcome.key)
-            if outcome.failure.code == UnreadableError.code:
-                self._lose_first(contents, outcome.failure, outcome.attempts)
-            else:
-                self._reject_files(contents.files, outcome.stage, outcome.failure, outcome.attempts)
+            self._lose(self._decoding.pop(outcome.key), outcome, outcome.failure)
         elif isinstance(outcome.value, Decoded):
             self._session.submit(RECOGNISE, outcome.key, outcome.value, arrays=outcome.arrays)
         elif isinstance(outcome.value, LongFile):
             self._long.begin(self._decoding[outcome.key], outcome.value)
         else:
             arrays = self._long.finish(outcome.key) or outcome.arrays
-            self._embed(self._decoding.pop(outcome.key), outcome.value, arrays)
+            self._decoded(self._decoding.pop(outcome.key), outcome, arrays)
+
+    def _handle_units(self, outcome: Outcome) -> None:
+        if outcome.stage == DERIVE:
+            self._embed(self._deriving.arrived(outcome))
+            return
+        space, _, input_hash = outcome.key.partition("/")
+        result = outcome.failure or outcome.value
+        for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
+            self._finish(self._pending.pop(source_id))
+
+    def _decoded(self, contents: Contents, outcome: Outcome, arrays: Arrays | None) -> None:
+        milled: Milled = outcome.value
+        if milled.source_id not in self._units_of:
+            how: FileOutcome = "indexed" if self._listed else "redecoded"
+            self._embed(self._deriving.enter(CutSource(contents, milled, arrays, how)))
+            return
+        spaces, units = self._units_of[milled.source_id]
+        seen = with_pixels_of(milled, units)
+        if all(w.unit.pixels_array is not None for w in self._wanted(seen, spaces)):
+            del self._units_of[milled.source_id]
+            self._embed(CutSource(contents, seen, arrays, "redecoded", spaces))
+        else:
+            self._lose(contents, outcome, _OTHER_PIXELS)
 
     def _handle_range(self, outcome: Outcome) -> None:
         source_id = self._long.source_of(outcome.key)
@@ -250,114 +230,116 @@ class Ingest:
         failure, value = outcome.failure, outcome.value
         if failure and failure.code == UnreadableError.code:
             self._long.drop(source_id)
-            self._lose_first(self._decoding.pop(source_id), failure, outcome.attempts)
+            self._lose(self._decoding.pop(source_id), outcome, failure)
             return
         if isinstance(value, DecodedPiece) and value.piece.content.needs_recognition:
             self._session.submit(RECOGNISE, outcome.key, value, arrays=outcome.arrays)
             return
         following = self._long.arrived(outcome.key, failure or (value.piece, outcome.arrays))
         if isinstance(following, Failure):
-            contents = self._decoding.pop(source_id)
-            self._reject_files(contents.files, outcome.stage, following, outcome.attempts)
+            self._lose(self._decoding.pop(source_id), outcome, following)
         elif following is not None:
             self._session.submit(DECODE, source_id, following)
 
-    def _lose_first(self, contents: Contents, failure: Failure, attempts: int) -> None:
-        """The place is at fault, not the content: it is read from the next place that has it."""
-        self._lost.append((contents.first, failure, attempts))
-        if contents.others:
-            self._feed(Contents(contents.others[0], contents.others[1:]))
+    def _lose(self, contents: Contents, outcome: Outcome, failure: Failure) -> None:
+        """It could not be decoded. If the place is at fault, it is read from the next place that has the content.
+
+        Without a listing all that is lost stays as the lake has it.
+        """
+        stage, attempts = outcome.stage, outcome.attempts
+        if failure.code == UnreadableError.code:
+            self._lost.append((contents.first, DECODE, failure, attempts))
+            if contents.others:
+                self._decode(Contents(contents.others[0], contents.others[1:]))
+                return
+        elif self._listed:
+            self._settling.reject(self._rows, contents.files, stage, failure, attempts)
+        else:
+            self._lost.extend((file, stage, failure, attempts) for file in contents.files)
+        self._units_of.pop(contents.first.source_id, None)
 
     def _unpacked(self, outcome: Outcome) -> None:
         source = self._unpacking.arrived(outcome)
+        if source is None:
+            return
+        job = source.job
         if isinstance(source, Ready):
-            self._embed(source.again.contents, source.milled, source.arrays, source.again.spaces)
-        elif source is not None:  # something of it is gone or damaged
-            self._feed(source.contents)
+            self._embed(self._deriving.enter(source.cut))
+        elif isinstance(job, Again) and not self._listed:  # something of it is gone or damaged
+            self._decode_pixels(job, source.milled)
+        else:
+            self._decode(job.contents)
 
-    def _embed(
-        self,
-        contents: Contents,
-        milled: Milled,
-        arrays: Arrays | None,
-        spaces: tuple[str, ...] = (),
-    ) -> None:
+    def _embed(self, source: CutSource | None) -> None:
         """Ask for the vectors that nobody asked for yet; only in some spaces, where the lake has the units."""
-        wants = self._wanted(milled, spaces)
-        pending = _Pending(contents, milled, wants, spaces)
-        fresh = self._desk.enter(milled.source_id, wants)
+        if source is None:  # something is still being said about it
+            return
+        source_id = source.milled.source_id
+        wants = self._wanted(source.milled, source.spaces)
+        self._pending[source_id] = _Pending(source, wants)
+        fresh = self._desk.enter(source_id, wants)
         recalled = self._written.recall(fresh)
         for want in fresh:
             if want.key in recalled:
                 self._desk.arrived(want.key, recalled[want.key], attempts=0)
             else:
-                submit_want(self._session, self._spaces[want.key.space], want, arrays)
-        if self._desk.is_complete(milled.source_id):
-            self._finish(pending)
-        else:
-            self._pending[milled.source_id] = pending
+                submit_want(self._session, self._spaces[want.key.space], want, source.arrays)
+        if self._desk.is_complete(source_id):
+            self._finish(self._pending.pop(source_id))
 
     def _wanted(self, milled: Milled, spaces: Collection[str]) -> list[Want]:
         return [w for w in self._desk.wants(milled, spaces) if not self._written.has(w)]
 
     def _finish(self, pending: _Pending) -> None:
         """Every vector has its answer: the source goes into the batch."""
-        milled, contents = pending.milled, pending.contents
-        for want in self._desk.wants(milled, pending.spaces):
+        source = pending.source
+        milled, contents = source.milled, source.contents
+        for want in self._desk.wants(milled, source.spaces):
             self._place_vector(want, contents)
-        if again := bool(pending.spaces):
-            self._rows.add_spaces(milled.source_id, pending.spaces)
-        else:
-            self._rows.add_units(milled, sorted(self._spaces))
-            self.balance.kept_bytes += milled.kept_bytes
-            for unit in milled.units:
-                _count(self.balance.units, str(unit.partition))
-        facts = SourceFacts(milled.media_type, milled.title, milled.notes, len(milled.units))
-        for file in contents.files:
-            duplicate = file is not contents.first
-            self._rows.add_path(file, "duplicate" if duplicate else "indexed", facts)
-            self.balance.duplicate += duplicate
-            self.balance.reembedded += again and not duplicate
-            self.balance.indexed += not again and not duplicate
+        self._deriving.place(source, self._rows, sorted(self._spaces))
+        self._count_units(source)
+        self._finish_names(source)
         for reject in milled.rejects:
             failure = Failure(
                 reject.code, reject.reason, reject.retryable, reject.page, reject.second
             )
             self._rows.add_reject(contents.first, reject.stage, failure)
-            _count(self.balance.unit_rejects, reject.code)
+            count(self.balance.unit_rejects, reject.code)
         self._desk.leave(milled.source_id, pending.wants)
+
+    def _count_units(self, source: CutSource) -> None:
+        for unit in source.new_units:
+            count(self.balance.units, str(unit.partition))
+        self.balance.kept_bytes += source.milled.kept_bytes
+        for lost in source.lost:
+            count(self.balance.unit_rejects, lost.failure.code)
+
+    def _finish_names(self, source: CutSource) -> None:
+        """Its names have the content now; without a listing they had it before, and only new units are told of."""
+        milled, contents = source.milled, source.contents
+        facts = SourceFacts(milled.media_type, milled.title, milled.notes, len(milled.units))
+        for file in contents.files:
+            duplicate = file is not contents.first
+            if self._listed or not source.spaces:
+                self._rows.add_path(file, "duplicate" if duplicate else "indexed", facts)
+            self.balance.count("duplicate" if duplicate else source.how)
 
     def _place_vector(self, want: Want, contents: Contents) -> None:
         partition = want.unit.partition
         label = f"{partition} @ {self._spaces[want.key.space].name}"
         if self._written.has(want):
-            _count(self.balance.reused, label)
+            count(self.balance.reused, label)
             return
         result, attempts = self._desk.result(want.key)
         if isinstance(result, Failure):
             self._rows.add_reject(
                 contents.first, EMBED, result, attempts=attempts, unit_id=want.unit.unit_id
             )
-            _count(self.balance.unit_rejects, result.code)
+            count(self.balance.unit_rejects, result.code)
             return
         self._rows.add_vector(want.key.space, partition, want.key.input_hash, result)
         self._written.add(want)
-        _count(self.balance.vectors if attempts else self.balance.reused, label)
-
-    def _reject_files(
-        self,
-        files: tuple[SourceFile, ...] | list[SourceFile],
-        stage: str,
-        failure: Failure,
-        attempts: int,
-    ) -> None:
-        for file in files:
-            before = self._tried.get(file.uri, 0)
-            self._rows.add_rejected(file, stage, failure, before + attempts)
-            self._count_rejected(failure.code)
-
-    def _count_rejected(self, code: str) -> None:
-        _count(self.balance.rejected, code)
+        count(self.balance.vectors if attempts else self.balance.reused, label)
 
     def _new_rows(self) -> BatchRows:
         self._batches += 1
@@ -382,11 +364,3 @@ class Ingest:
 
     def _commit(self, rows: BatchRows) -> None:
         self._lake.commit(rows.seal(), run_id=self._run_id)
-
-
-def _unreadable(reason: str) -> Failure:
-    return Failure(UnreadableError.code, reason, retryable=True)
-
-
-def _count(counts: dict[str, int], name: str) -> None:
-    counts[name] = counts.get(name, 0) + 1

@@ -15,7 +15,7 @@ from schemas.errors import ConfigError, NoContentError, SourceError, UnreadableE
 from schemas.partition import ALL_PARTITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
 
@@ -37,6 +37,7 @@ ADVICE: Final = {
     " `gristmill retry --lake URL --code encrypted`; of anything else save a copy without a password",
     "limit": "raise the named key in the section limits of the configuration, or split the file",
     "no_content": "nothing in it can be indexed; if you see something in it, see what was noted",
+    "stale": "it decodes to something else than before: gristmill run over its folder",
     "timeout": "raise the named key in the section limits of the configuration, or split the file",
     "oom": "raise limits.decode_memory_bytes, or split the file",
     "crash": "the file breaks its decoder: convert it with another program",
@@ -182,7 +183,19 @@ class _Inspection:
         self._found.tokens = {
             unit.unit_id: tokens for unit, tokens in zip(units, answer.value.tokens, strict=True)
         }
+        if self._config.derive:
+            units = (*units, *self._derived(units))
         self._found.units = sorted(units, key=order)
+
+    def _derived(self, units: Sequence[Unit]) -> list[Unit]:
+        from flows.inspect_derived import derive_here
+
+        with self._step("derive"):
+            derived, notes = derive_here(units, self._found.arrays, self._config)
+        self._found.notes += notes
+        fresh = {k: said for k, said in derived.items() if k not in self._found.tokens}
+        self._found.tokens |= {unit_id: tokens for unit_id, (_, tokens) in fresh.items()}
+        return [unit for unit, _ in fresh.values()]
 
     def _decoded(self) -> tuple[Content, tuple[np.ndarray, ...]]:
         from infra.sources import open_file

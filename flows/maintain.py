@@ -10,6 +10,7 @@ from flows.manifests import all_manifests, built_after, is_newer, manifest_key
 from flows.segment_store import BUILDING
 from flows.snapshots import protect_key
 from infra import pointer
+from infra.contents import CONTENT, KeptContents
 from infra.local_blobs import half_written, local_root
 from infra.payloads import PAYLOADS, Payloads
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from schemas.other_formats import AnyManifest
 
 _FOLDERS = ("segments", "snapshots/files")  # of immutable blobs that manifests name
-_WRITERS_FOLDERS = ("tables", "segments", "snapshots", "forget", "damaged", PAYLOADS)
+_WRITERS_FOLDERS = ("tables", "segments", "snapshots", "forget", "damaged", PAYLOADS, CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Collected:
         expired: Snapshots that go.
         blobs: Files of segments and snapshots that no kept snapshot names.
         payloads: Kept pixels that no live unit has.
+        contents: Kept contents of no live source, and superseded ones.
+        spaces: Dropped spaces of which nothing is left.
         half_written: Staging files of writers that were killed.
         tables: What became of each table.
         table_files: Data files that the tables as of now do not need.
@@ -49,6 +52,8 @@ class Collected:
     expired: tuple[str, ...]
     blobs: int
     payloads: int
+    contents: int
+    spaces: tuple[str, ...]
     half_written: int
     tables: tuple[TableSweep, ...]
     table_files: int
@@ -82,10 +87,14 @@ def collect(
         tables = tuple(sweeper.sweep(spec, dry_run=dry_run) for spec in sweeper.specs())
         files = sweeper.vacuum(dry_run=dry_run)
         payloads = unneeded_payloads(lake)
+        contents = unneeded_contents(lake, wiring.content_fingerprint(config))
+        dropped = sorted(lake.spaces.dropped())
         staged = staging_files(lake_url)
         if not dry_run:
-            for key in [*blobs, *payloads]:
+            for key in [*blobs, *payloads, *contents]:
                 lake.blobs.delete(key)
+            for space_key in dropped:
+                lake.spaces.forget(space_key)
             for path in staged:
                 path.unlink(missing_ok=True)
     return Collected(
@@ -94,6 +103,8 @@ def collect(
         tuple(m.snapshot_id for m in expired),
         len(blobs),
         len(payloads),
+        len(contents),
+        tuple(dropped),
         len(staged),
         tables,
         files,
@@ -168,3 +179,11 @@ def unneeded_payloads(lake: Lake) -> list[str]:
     """Keys of kept pixels that no live unit has. Only for the writer: a run writes them before its units."""
     live = lake.live_units(columns=["pixels_hash"])
     return Payloads(lake.blobs).unneeded(live["pixels_hash"])
+
+
+def unneeded_contents(lake: Lake, fingerprint: str = "") -> list[str]:
+    """Keys of kept contents of no live source, and those that one under this fingerprint, if it is given, stands for.
+
+    Only for the writer: a run writes them before its units.
+    """
+    return KeptContents(lake.blobs, fingerprint).unneeded(lake.view().live.sources)

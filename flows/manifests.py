@@ -183,7 +183,14 @@ def _trusted(blobs: BlobStore, key: str) -> AnyManifest:
         manifest = _parsed(blobs, key)
         said = manifest.snapshot_id
         if isinstance(manifest, Manifest):
-            said = Manifest.identity(manifest.spaces, manifest.indexes, manifest.sources)
+            said = Manifest.identity(
+                manifest.spaces,
+                manifest.indexes,
+                manifest.sources,
+                router=manifest.router,
+                inverted=manifest.inverted,
+                maps=manifest.maps,
+            )
         for ref in () if is_newer(manifest) else manifest.files():
             check_key(ref.key)
     except (*_NO_MANIFEST, GristmillError) as error:

@@ -35,11 +35,36 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
+class Rederive:
+    """Derived texts that are not as configured: these generators are to be asked; others' texts are to go."""
+
+    ask: tuple[str, ...]
+    withdraw: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
-    """A content whose units the lake has as they would be cut now, and which lacks vectors in spaces of these keys."""
+    """A content whose units stay as the lake has them, and which lacks vectors in some spaces.
+
+    Attributes:
+        contents: Its names.
+        spaces: Keys of those spaces.
+        decode: Its file is decoded for the pixels of these units, which are not kept.
+        rederive: What is to be done about derived texts first; vectors are then looked for in all spaces.
+    """
 
     contents: Contents
     spaces: tuple[str, ...]
+    decode: bool = False
+    rederive: Rederive | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recut:
+    """A content that is cut anew from what was decoded before, which the lake keeps under this key."""
+
+    contents: Contents
+    key: str
 
 
 @dataclass(slots=True)
@@ -49,7 +74,8 @@ class Plan:
     Attributes:
         found: Names listed.
         decode: Contents that are new or were read in another way before.
-        again: Contents to be embedded without being decoded (see flows/kept.py).
+        again: Contents whose units are embedded as they are (see flows/kept.py).
+        recut: Contents to be cut anew without being decoded.
         relink: Contents the lake has complete: only their names are new (moves, copies).
         unchanged: Number of files whose content the lake has.
         refresh: (file, outcome) of those among them that look different now: written anew with equal content, moved
@@ -60,11 +86,13 @@ class Plan:
         unseen: Number of known files below folders that could not be entered; the lake keeps them.
         gone: uris the lake knows and the listing lacks.
         tried: Attempts before this run, by uri, of what is tried again.
+        listed: It was made from a listing of sources. Otherwise names stay as they are, and so does what is lost.
     """
 
     found: int = 0
     decode: list[Contents] = field(default_factory=list)
     again: list[Again] = field(default_factory=list)
+    recut: list[Recut] = field(default_factory=list)
     relink: list[Contents] = field(default_factory=list)
     unchanged: int = 0
     refresh: list[tuple[SourceFile, str]] = field(default_factory=list)
@@ -74,6 +102,7 @@ class Plan:
     unseen: int = 0
     gone: list[str] = field(default_factory=list)
     tried: dict[str, int] = field(default_factory=dict)
+    listed: bool = True
 
 
 class Planned:
@@ -84,7 +113,13 @@ class Planned:
         self.state = state
 
 
-def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iterable[str]) -> Plan:
+def make_plan(
+    listing: Listing,
+    state: LakeState,
+    fingerprint: str,
+    spaces: Iterable[str],
+    generators: Iterable[str] = (),
+) -> Plan:
     """Compare.
 
     Args:
@@ -92,9 +127,10 @@ def make_plan(listing: Listing, state: LakeState, fingerprint: str, spaces: Iter
         state: What the lake knows.
         fingerprint: Of decoding and segmenting, as it would be done now.
         spaces: Keys of the spaces every source must be complete in.
+        generators: Keys of those whose texts must be among its units, and no others'.
     """
     plan = Plan(found=len(listing.files) + len(listing.unreadable))
-    complete = _complete_sources(state, fingerprint, tuple(spaces))
+    complete = _complete_sources(state, fingerprint, tuple(spaces), frozenset(generators))
     contents: dict[str, list[SourceFile]] = defaultdict(list)
     for file in _hashed(listing, state, plan):
         known = state.paths.get(file.uri)
@@ -238,12 +274,25 @@ def _settle_missing(listing: Listing, state: LakeState, plan: Plan) -> None:
             plan.gone.append(uri)
 
 
-def _complete_sources(state: LakeState, fingerprint: str, spaces: tuple[str, ...]) -> set[str]:
+def _complete_sources(
+    state: LakeState, fingerprint: str, spaces: tuple[str, ...], generators: frozenset[str]
+) -> set[str]:
+    derived = state.derived_done
     return {
         source_id
         for source_id, (done, _) in state.units_done.items()
-        if done == fingerprint and all((source_id, space) in state.spaces_done for space in spaces)
+        if done == fingerprint
+        and all((source_id, space) in state.spaces_done for space in spaces)
+        and derived.get(source_id, frozenset()) == generators
     }
+
+
+def rederivation(state: LakeState, source_id: str, generators: Sequence[str]) -> Rederive | None:
+    """What is to be done about a source's derived texts; None if they are as these generators give them."""
+    done = state.derived_done.get(source_id, frozenset())
+    ask = tuple(key for key in generators if key not in done)
+    withdraw = not done.issubset(generators)
+    return Rederive(ask, withdraw) if ask or withdraw else None
 
 
 def _hashed(listing: Listing, state: LakeState, plan: Plan) -> Iterable[SourceFile]:

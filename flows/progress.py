@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("gristmill")
 _LOG_EVERY_S: Final = 10.0
-_STAGES: Final = ("decode", "unpack", "recognise", "embed")
+_STAGES: Final = ("decode", "unpack", "recognise", "derive", "embed")
 _LONG_FILES: Final = 3  # that have a bar
 _NAME_CELLS: Final = 18
 
@@ -115,15 +115,16 @@ class ProgressWatcher:
 
     def started(self, plan: Plan) -> None:
         """Show what there is to do."""
-        todo = len(plan.decode)
-        again = f" {len(plan.again)} to embed from what is kept," if plan.again else ""
+        todo = len(plan.decode) + sum(again.decode for again in plan.again)
+        kept = len(plan.again) + len(plan.recut) + len(plan.decode) - todo
+        again = f" {kept} to do from what is kept," if kept else ""
         self._console.print(
             f"{plan.found} files found: {todo} to decode,{again} {plan.unchanged} unchanged,"
             f" {len(plan.gone)} gone",
             highlight=False,
         )
         for stage in _STAGES:
-            total = {"decode": todo, "unpack": len(plan.again)}.get(stage, 0)
+            total = {"decode": todo, "unpack": kept}.get(stage, 0)
             self._tasks[stage] = self._bars.add_task(stage, total=total, rejects="")
 
     def progressed(

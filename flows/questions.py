@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from schemas.space import Marked
+from stages.index.late.search import packed
 from stages.index.truth import ASKED, GENERAL, Queries
 from stages.messages import EmbedRequest
 from stages.route.background import BACKGROUND
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.pools import Pool
-    from schemas.space import Probe, SpaceContract
+    from schemas.space import Embedding, Probe, SpaceContract
 
 
 class Questions:
@@ -48,10 +50,8 @@ class Questions:
             self._pool.submit(key, request, group=f"questions {space.key}")
         self._pool.flush()
 
-    def probe(self, space: SpaceContract) -> Probe | None:
-        """What the encoder makes of its self-check; None where no question was embedded: none is loaded for it."""
-        if space.key not in self._done:
-            return None
+    def probe(self, space: SpaceContract) -> Probe:
+        """What the encoder makes of its self-check."""
         key = f"self-check of {space.key}"
         self._pool.submit(key, EmbedRequest(space.key, probe=True), group=key)
         self._pool.flush()
@@ -60,11 +60,17 @@ class Questions:
         return made
 
     def of(self, space: SpaceContract) -> Queries:
-        """As queries in a space."""
+        """As queries in a space; of one whose units have many vectors, see `stages.index.late.search.packed`."""
         self.start(space)
         if space.key in self._under_way:
-            vectors = {key: vector for key, vector, _ in self._pool.replies()}
-            stacked = np.stack([vectors[key] for key in sorted(vectors)])
-            self._done[space.key] = Queries(stacked, self._kinds, ("",) * len(self._texts))
+            found = {key: embedding for key, embedding, _ in self._pool.replies()}
+            vectors = _rows([found[key] for key in sorted(found)])
+            self._done[space.key] = Queries(vectors, self._kinds, ("",) * len(self._texts))
             self._under_way.remove(space.key)
         return self._done[space.key]
+
+
+def _rows(embeddings: Sequence[Embedding]) -> np.ndarray:
+    """One row for each."""
+    many = [found.values for found in embeddings if isinstance(found, Marked)]
+    return packed(many) if many else np.stack([np.asarray(found) for found in embeddings])

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from flows import wiring
 from flows.manifests import manifest_key
 from flows.surroundings import new_run_id
-from flows.verify import inputs_of, verify_lake
+from flows.verify import contracts_of, verify_lake
 from flows.whole import look_at_manifests, look_at_snapshots
 from infra import pointer
 from infra.aside import set_aside
+from infra.contents import KeptContents
 from infra.payloads import Payloads
 from infra.sources.local import local_path
 
@@ -44,14 +45,18 @@ def repair_lake(
     snapshots = look_at_manifests(lake.blobs)
     with lake.repairer(
         run_id,
-        inputs=inputs_of(config, snapshots.whole),
+        spaces=contracts_of(lake, config, snapshots.whole),
         progress=progress,
         wait_s=config.runs.wait_s,
         on_wait=lambda who: note(f"waiting for {who}"),
     ) as repairer:
         repaired = repairer.repair()
         done = [*repaired.done, *_repair_snapshots(lake.blobs, run_id, progress)]
-        done += _repair_payloads(Payloads(lake.blobs), progress)
+        done += _repair_kept(Payloads(lake.blobs), progress)
+        done += _repair_kept(KeptContents(lake.blobs, ""), progress)
+        for key, wrong in lake.spaces.faults().items():
+            lake.blobs.delete(key)
+            done.append(f"deleted {key}: it {wrong}")
     found = verify_lake(lake, config, progress)
     found.repaired = done
     found.reread = sorted(repaired.withdrawn)
@@ -82,11 +87,11 @@ def _repair_snapshots(blobs: BlobStore, run_id: str, progress: Progress) -> list
     return [*done, *_point_at_a_whole_one(blobs, run_id, found, aside)]
 
 
-def _repair_payloads(payloads: Payloads, progress: Progress) -> list[str]:
+def _repair_kept(kept: Payloads | KeptContents, progress: Progress) -> list[str]:
     """What is kept is only what its name says; what is missing is decoded when it is needed."""
     done = []
-    for key, wrong in payloads.faults(progress).items():
-        payloads.delete(key)
+    for key, wrong in kept.faults(progress).items():
+        kept.delete(key)
         done.append(f"deleted {key}: it {wrong}")
     return done
 

@@ -100,6 +100,8 @@ def _outcomes(balance: Balance) -> list[tuple[str, int, float]]:
     counts = {
         "indexed": balance.indexed,
         "embedded again": balance.reembedded,
+        "cut anew": balance.resegmented,
+        "decoded again": balance.redecoded,
         "unchanged": balance.unchanged,
         "duplicate": balance.duplicate,
         "rejected": balance.rejected_total,

@@ -15,7 +15,7 @@ from schemas.space import Marked
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from infra.lake import KnownPath
     from schemas.engine import Failure
@@ -97,6 +97,15 @@ class BatchRows:
         for space in spaces:
             self._complete("space", source_id=source_id, fingerprint=space)
 
+    def add_batch(self) -> None:
+        """What else is in this batch counts, though no source is complete by it."""
+        self._complete("batch")
+
+    def add_derived(self, source_id: str, generators: Iterable[str]) -> None:
+        """The units that the lake has of the source, as of now, have the texts of these generators among them."""
+        for key in generators:
+            self._complete("derived", source_id=source_id, fingerprint=key)
+
     def add_vector(
         self, space: str, partition: Partition, input_hash: str, found: Embedding
     ) -> None:
@@ -147,6 +156,10 @@ class BatchRows:
                 "batch": self.batch_id,
             }
         )
+
+    def add_old_reject(self, row: Mapping[str, Any]) -> None:
+        """A row of rejects that still holds, though the units of its source are written again."""
+        self.rejects.append({**row, "batch": self.batch_id})
 
     def seal(self) -> CommitBatch:
         """As Arrow tables in the canonical schemas."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from schemas.errors import GristmillError
 from schemas.manifest import FileRef, SegmentRef, Training, segment_of, training_of
-from stages.index.build import segment_files
+from stages.index.build import STATS_FILE, segment_files
 from stages.index.segments import SegmentPaths
 
 if TYPE_CHECKING:
@@ -48,24 +48,35 @@ class SegmentStore:
 
     def is_whole(self, segment: SegmentRef) -> bool:
         """Whether its files are there, by their sizes; `gristmill verify` reads the bytes."""
-        return all(self._is_there(ref) for ref in segment.files)
+        return all(self.is_there(ref) for ref in segment.files)
 
-    def keep(self, segment: SegmentRef, arrays: Sequence[np.ndarray]) -> None:
-        """Write a segment's files, and then the note that it is there."""
+    def keep(self, segment: SegmentRef, arrays: Sequence[np.ndarray]) -> SegmentRef:
+        """Write a segment's files, and then the note that it is there.
+
+        Two spaces may have equal vectors, and so equal segments; stats.json is then that of the one that came first.
+
+        Returns:
+            The segment with the files that are there.
+        """
+        files = []
         for ref, data in segment_files(segment, arrays):
-            self.put(ref, data.tobytes())
-        self._note(segment.input_digest, asdict(segment))
+            there = self._stats_there(ref, segment) if ref.key.endswith(STATS_FILE) else None
+            self.put(there or ref, data.tobytes())
+            files.append(there or ref)
+        kept = replace(segment, files=tuple(files))
+        self.note(segment.input_digest, asdict(kept))
+        return kept
 
     def find_training(self, trained_from: str) -> Training | None:
         """What was trained from this sample (a digest) before."""
-        raw = self._noted(trained_from)
+        raw = self.noted(trained_from)
         found = training_of(raw) if raw else None
-        return found if found is not None and self._is_there(found.file) else None
+        return found if found is not None and self.is_there(found.file) else None
 
     def keep_training(self, trained_from: str, training: Training, data: bytes) -> None:
         """Write a trained index, and then the note that it is there."""
         self.put(training.file, data)
-        self._note(trained_from, asdict(training))
+        self.note(trained_from, asdict(training))
 
     def put_file(self, data: bytes, suffix: str) -> FileRef:
         """Write a small file of a snapshot."""
@@ -75,7 +86,7 @@ class SegmentStore:
 
     def put(self, ref: FileRef, data: bytes) -> None:
         """Write a file that is named after its content, unless it is there and whole."""
-        if not self._is_there(ref):
+        if not self.is_there(ref):
             self._blobs.put(ref.key, data)
 
     def get(self, ref: FileRef) -> bytes:
@@ -91,28 +102,36 @@ class SegmentStore:
         by_name = {ref.key.rpartition("/")[2]: ref.key for ref in segment.files}
         local = {name: self._blobs.local_path(key) for name, key in by_name.items()}
         deleted = segment.deleted
-        return SegmentPaths(
-            local["index.faiss"],
-            local["rows.arrow"],
-            local.get("full.npy"),
-            self._blobs.local_path(deleted.key) if deleted else None,
-        )
+        return SegmentPaths.of(local, self._blobs.local_path(deleted.key) if deleted else None)
 
-    def _is_there(self, ref: FileRef) -> bool:
+    def is_there(self, ref: FileRef) -> bool:
+        """Whether a file is there, by its size."""
         return self._blobs.size_bytes(ref.key) == ref.size_bytes
 
+    def _stats_there(self, ref: FileRef, segment: SegmentRef) -> FileRef | None:
+        """The stats.json of this segment that is there, if it is whole."""
+        try:
+            data = self._blobs.get(ref.key)
+            if json.loads(data)["digest"] != segment.digest:
+                return None
+        except (GristmillError, ValueError, KeyError, TypeError):
+            return None
+        return FileRef(ref.key, len(data), hashlib.sha256(data).hexdigest())
+
     def _noted_segment(self, input_digest: str) -> SegmentRef | None:
-        raw = self._noted(input_digest)
+        raw = self.noted(input_digest)
         return segment_of(raw) if raw else None
 
-    def _noted(self, name: str) -> dict[str, object] | None:
+    def noted(self, name: str) -> dict[str, object] | None:
+        """What a build that may have been killed noted under a name."""
         try:
             found: dict[str, object] = json.loads(self._blobs.get(f"{BUILDING}/{name}.json"))
         except (GristmillError, ValueError):  # none, or half a one: it is built again
             return None
         return found
 
-    def _note(self, name: str, value: dict[str, object]) -> None:
+    def note(self, name: str, value: dict[str, object]) -> None:
+        """Note what was finished, after its files are there."""
         self._blobs.put(f"{BUILDING}/{name}.json", json.dumps(value, sort_keys=True).encode())
 
 

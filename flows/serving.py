@@ -60,6 +60,10 @@ def _held(snapshot: OpenSnapshot) -> OpenSnapshot:
     """With every file opened that searching needs."""
     for partition, space in snapshot.indexes:
         snapshot.segments(partition, space)
+    for entry in snapshot.manifest.inverted:
+        snapshot.inverted(entry)
+    for space_map in snapshot.manifest.maps:
+        snapshot.map_into(space_map.target)
     _ = snapshot.places
     return snapshot
 

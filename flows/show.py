@@ -47,6 +47,10 @@ def show_balance(balance: Balance) -> None:
     files.add_row(str(balance.indexed), "indexed")
     if balance.reembedded:
         files.add_row(str(balance.reembedded), "embedded again, not decoded")
+    if balance.resegmented:
+        files.add_row(str(balance.resegmented), "cut anew, not decoded")
+    if balance.redecoded:
+        files.add_row(str(balance.redecoded), "decoded again: not all of it was kept")
     files.add_row(str(balance.unchanged), "unchanged")
     files.add_row(str(balance.duplicate), "duplicate")
     codes = ", ".join(f"{n} {code}" for code, n in sorted(balance.rejected.items()))
@@ -62,7 +66,9 @@ def show_balance(balance: Balance) -> None:
         lost = ", ".join(f"{n} {code}" for code, n in sorted(balance.unit_rejects.items()))
         console.print(f"parts of files lost: {lost} (gristmill rejects lists them)")
     if balance.kept_bytes:
-        console.print(f"{balance.kept_bytes / _MIB:.1f} MiB of pixels kept for other encoders")
+        console.print(
+            f"{balance.kept_bytes / _MIB:.1f} MiB of pixels and content kept for other encoders and cuts"
+        )
     if balance.stages:
         console.print(_stage_table(balance))
     console.print(
@@ -112,6 +118,9 @@ def show_manifest(manifest: Manifest) -> None:
             f"{entry.latency_ms_p50:.2f}",
         )
     terminal().print(table)
+    for space_map in manifest.maps:
+        old, new = names[space_map.target], names[space_map.source]
+        terminal().print(f"questions are embedded in {new} and mapped into {old}", highlight=False)
 
 
 def show_hits(query: str, result: SearchResult) -> None:
@@ -132,9 +141,9 @@ def show_hits(query: str, result: SearchResult) -> None:
         if hit.near_duplicate_of in ranks:
             line.append(f"  looks like hit {ranks[hit.near_duplicate_of]}", style="dim")
         console.print(line, soft_wrap=True)
-        if hit.text:
+        for text in filter(None, (hit.text, hit.found_by)):
             console.print(
-                Text("            " + harmless(_snippet(hit.text, query)), style="dim"),
+                Text("            " + harmless(_snippet(text, query)), style="dim"),
                 soft_wrap=True,
             )
 
@@ -178,6 +187,11 @@ def show_status(found: dict[str, Any]) -> None:
     payloads = found["payloads"]
     if payloads["files"]:
         console.print(f"pixels kept: {payloads['files']} files, {payloads['bytes'] / _MIB:.1f} MiB")
+    contents = found["contents"]
+    if contents["files"]:
+        console.print(
+            f"content kept: {contents['files']} files, {contents['bytes'] / _MIB:.1f} MiB"
+        )
     last = found["last_run"]
     if last:
         balance = last["balance"]
@@ -289,11 +303,13 @@ def show_collected(found: Collected) -> None:
     console.print(table)
     console.print(
         f"{len(found.expired)} snapshots {would}expired, {len(found.kept)} kept; {found.blobs} files of segments and"
-        f" snapshots, {found.table_files} files of tables, {found.payloads} of kept pixels and"
-        f" {found.half_written} half-written ones {would}deleted",
+        f" snapshots, {found.table_files} files of tables, {found.payloads} of kept pixels, {found.contents} of kept"
+        f" content and {found.half_written} half-written ones {would}deleted",
         highlight=False,
         soft_wrap=True,
     )
+    for key in found.spaces:
+        console.print(f"the dropped space {key} {would or 'is '}gone", highlight=False)
     for snapshot_id in found.newer:
         terminal().print(
             f"snapshot {snapshot_id} is in a newer format: no snapshot and no file of one goes, since what it needs"

@@ -22,7 +22,8 @@ def show_diff(found: SnapshotDiff) -> None:
         terminal().print(f"{found.old} is the same snapshot", highlight=False)
         return
     terminal().print(_indexes(found))
-    for line in (*_settings(found), *_spaces(found), *_sources(found.sources)):
+    lines = (*_settings(found), *_inverted(found), *_spaces(found), *_sources(found.sources))
+    for line in lines:
         terminal().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -75,6 +76,16 @@ def _settings(found: SnapshotDiff) -> Iterator[str]:
             yield f"{index.partition} in {index.space}: {'; '.join(changes)}"
 
 
+def _inverted(found: SnapshotDiff) -> Iterator[str]:
+    for index in found.inverted:
+        if index.files_new or index.files_dropped:
+            what = f"sparse postings in {index.encoder}" if index.encoder else "words"
+            numbers = f"rows {_change(index.rows, str)}, terms {_change(index.terms, str)}"
+            counts = (index.files_reused, index.files_new, index.files_dropped)
+            files = "{} files reused, {} new, {} dropped".format(*counts)
+            yield f"{what} of {index.partition}: {numbers}; {files}"
+
+
 def _spaces(found: SnapshotDiff) -> Iterator[str]:
     for key in found.spaces.added:
         yield f"space {key} is new"
@@ -82,6 +93,10 @@ def _spaces(found: SnapshotDiff) -> Iterator[str]:
         yield f"space {key} is gone"
     for name, lines in found.spaces.changed.items():
         yield f"space {name} is another: {'; '.join(lines)}"
+    for told in found.maps.added:
+        yield f"the map from {told} is new"
+    for told in found.maps.removed:
+        yield f"the map from {told} is gone"
 
 
 def _sources(sources: SourcesDiff) -> Iterator[Text | str]:

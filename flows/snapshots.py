@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from flows import wiring
-from flows.manifests import all_manifests, find_snapshot, read_manifest, read_manifests
+from flows.manifests import all_manifests, built_after, find_snapshot, read_manifest, read_manifests
 from infra import pointer
+from infra.contents import KeptContents
 from infra.payloads import Payloads
 from schemas.errors import ConfigError, FormatError
 from schemas.other_formats import OtherFormat
@@ -32,7 +33,9 @@ def publish_snapshot(lake_url: str, name: str) -> str:
     built = [] if name else read_manifests(blobs)
     if not name and not built:
         raise ConfigError(f"{lake_url} has no built snapshot: gristmill index --lake {lake_url}")
-    manifest = read_manifest(blobs, find_snapshot(blobs, name)) if name else built[-1]
+    # Of those built from the same tables the last by the clock: one of them may have lost a space since.
+    newest = max(built, key=lambda m: (built_after(m), m.created_at), default=None)
+    manifest = newest or read_manifest(blobs, find_snapshot(blobs, name))
     pointer.publish(blobs, manifest.snapshot_id, run_id=manifest.run_id, reason="publish")
     return manifest.snapshot_id
 
@@ -120,6 +123,7 @@ def lake_status(lake_url: str) -> dict[str, Any]:
         if vectors:
             rows[partition]["vectors"][space] = vectors
     sizes = Payloads(lake.blobs).sizes()
+    contents = KeptContents(lake.blobs, "").sizes()
     last = None
     if runs:
         last = {
@@ -136,6 +140,7 @@ def lake_status(lake_url: str) -> dict[str, Any]:
         "rows": rows,
         "rejects": counts["rejects"],
         "payloads": {"files": len(sizes), "bytes": sum(sizes.values())},
+        "contents": {"files": len(contents), "bytes": sum(contents.values())},
         "last_run": last,
     }
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from flows import wiring
+from flows.beside import published_beside
+from flows.manifests import published_manifest
 from flows.memory import TreeWatch
 from flows.prefect_settings import prefect_home, prefect_settings
 from flows.progress import ProgressWatcher
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from schemas.engine import Session
     from schemas.space import SpaceContract
 
+    Spaces = tuple[SpaceContract, ...]
+    Choose = Callable[[Lake, Config], tuple[Spaces, Spaces]]
+
 T = TypeVar("T")
 
 
@@ -33,14 +38,34 @@ class Surroundings:
     """What the tasks of one run share. An opaque object to Prefect, so that it looks into none of it.
 
     The engine starts in the background: what needs no actors goes on meanwhile.
+
+    Args:
+        lake: The caller is its writer.
+        config: See schemas/config.py.
+        watcher: Hears of progress.
+        run_id: The run.
+        spaces: To embed in.
+        beside: That may stay published beside them.
     """
 
-    def __init__(self, lake: Lake, config: Config, watcher: ProgressWatcher, run_id: str) -> None:
+    def __init__(  # a run's whole surroundings, passed once
+        self,
+        lake: Lake,
+        config: Config,
+        watcher: ProgressWatcher,
+        run_id: str,
+        *,
+        spaces: tuple[SpaceContract, ...],
+        beside: tuple[SpaceContract, ...],
+    ) -> None:
         self.lake = lake
         self.config = config
         self.watcher = watcher
         self.run_id = run_id
-        self.spaces: tuple[SpaceContract, ...] = wiring.contracts(config)
+        self.spaces = spaces
+        self.beside = beside
+        self.published = published_manifest(lake.blobs)
+        self.generators = wiring.generators(config)
         self.fingerprint = wiring.fingerprint(config)
         self.balance = Balance()
         self._starter = ThreadPoolExecutor(1, "engine-start")
@@ -68,7 +93,14 @@ class Surroundings:
 
     def _open(self) -> Session:
         executor = wiring.make_executor(self.config)
-        return executor.open(wiring.stage_specs(self.config, self.lake.url)).__enter__()
+        specs = wiring.stage_specs(self.config, self.lake.url, (*self.spaces, *self.beside))
+        return executor.open(specs).__enter__()
+
+
+def of_profile(lake: Lake, config: Config) -> tuple[Spaces, Spaces]:
+    """Embed in the spaces of the profile; what is published besides may stay."""
+    spaces = wiring.contracts(config)
+    return spaces, published_beside(lake, spaces)
 
 
 def new_run_id() -> str:
@@ -82,8 +114,18 @@ def in_surroundings(
     config: Config,
     quiet: bool,
     flow_of: Callable[[Surroundings], T],
+    choose: Choose = of_profile,
 ) -> tuple[T, Surroundings]:
-    """Run a flow as the lake's one writer, with the engine up; record the run whatever comes of it."""
+    """Run a flow as the lake's one writer, with the engine up; record the run whatever comes of it.
+
+    Args:
+        command: Its name, for the record.
+        lake_url: The lake.
+        config: See schemas/config.py.
+        quiet: Show no progress.
+        flow_of: What to do.
+        choose: Gives the spaces to embed in, and those that may stay published beside them.
+    """
     lake = wiring.open_lake(lake_url, create=command in ("run", "ingest"))
     run_id, started, started_s = new_run_id(), datetime.now(UTC), time.monotonic()
     watcher = ProgressWatcher(quiet=quiet)
@@ -96,7 +138,9 @@ def in_surroundings(
         ),
         TreeWatch() as memory,
     ):
-        around = Surroundings(lake, config, watcher, run_id)
+        spaces, beside = choose(lake, config)
+        lake.spaces.register(spaces)
+        around = Surroundings(lake, config, watcher, run_id, spaces=spaces, beside=beside)
         succeeded = False
         try:
             with prefect_settings():

@@ -182,7 +182,14 @@ def publish_tuned(lake_url: str, manifest: Manifest, result: TunedSnapshot) -> T
     )
     chosen = replace(
         manifest,
-        snapshot_id=Manifest.identity(manifest.spaces, entries, manifest.sources),
+        snapshot_id=Manifest.identity(
+            manifest.spaces,
+            entries,
+            manifest.sources,
+            router=manifest.router,
+            inverted=manifest.inverted,
+            maps=manifest.maps,
+        ),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run_id=new_run_id(),
         indexes=entries,
@@ -237,6 +244,7 @@ def _tune_entry(
 ) -> Tuned:
     """Tune on the files of the snapshot."""
     from stages.index.build import IndexKind
+    from stages.index.late.validate import tune_late
     from stages.index.truth import read_truth
     from stages.index.validate import tune_segments
 
@@ -250,6 +258,10 @@ def _tune_entry(
         entry.metric,
         space.normalised,
     )
-    segments = snapshot.segments(entry.parsed_partition, entry.space)
+    place, threads = (entry.parsed_partition, entry.space), len(os.sched_getaffinity(0))
     truth = read_truth(blobs.local_path(entry.truth.key))
-    return tune_segments(kind, segments, truth, targets, len(os.sched_getaffinity(0)))
+    if entry.late is not None:
+        index = snapshot.late_index(*place)
+        encodings = replace(kind, dim=index.fde.dims, normalised=False)
+        return tune_late(encodings, index, truth, targets, threads)
+    return tune_segments(kind, snapshot.segments(*place), truth, targets, threads)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flows import wiring
-from flows.maintain import staging_files, unneeded, unneeded_payloads
+from flows.maintain import staging_files, unneeded, unneeded_contents, unneeded_payloads
 from flows.manifests import find_snapshot, manifest_key
 from flows.whole import Snapshots, look_at_snapshots
 from infra import pointer
 from infra.aside import ASIDE
+from infra.contents import CONTENT, KeptContents
 from infra.lake import lock
 from infra.lake.inspect import inspect_tables
 from infra.lake.invariants import check_invariants
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from infra.lake import Lake
     from infra.lake.inspect import InspectedTable, Progress
     from infra.lake.invariants import Broken
-    from infra.lake.read import InputColumn
     from schemas.config import Config
     from schemas.manifest import Manifest
+    from schemas.space import SpaceContract
 
 _REPAIR: Final = "gristmill verify --repair, then gristmill run over the same sources"
 _READ_AGAIN: Final = "its files are read again; no vector is embedded again"
@@ -62,8 +63,12 @@ def verify_lake(lake: Lake, config: Config, progress: Progress) -> Verification:
     _tell_pointer(lake, snapshots, found)
     _tell_lease(lake, found)
     _tell_payloads(lake, progress, found)
+    _tell_contents(lake, progress, found)
+    _tell_spaces(lake, found)
     if all(table.is_whole for table in tables):
-        _tell_invariants(check_invariants(lake.view(), inputs_of(config, snapshots.whole)), found)
+        _tell_invariants(
+            check_invariants(lake.view(), contracts_of(lake, config, snapshots.whole)), found
+        )
     else:
         found.checks.append(
             Check("tables together", "not looked at: the tables are damaged", ok=False)
@@ -89,10 +94,12 @@ def verify_snapshot(lake_url: str, name: str, progress: Progress) -> Verificatio
     return found
 
 
-def inputs_of(config: Config, manifests: Mapping[str, Manifest]) -> dict[str, InputColumn]:
-    """Which column of the units each space embeds, of every space that a contract is known of."""
-    contracts = [*wiring.contracts(config), *(s for m in manifests.values() for s in m.spaces)]
-    return {c.key: "text_hash" if c.input == "text" else "pixels_hash" for c in contracts}
+def contracts_of(
+    lake: Lake, config: Config, manifests: Mapping[str, Manifest]
+) -> dict[str, SpaceContract]:
+    """Every space that a contract is known of, by its key: of the profile, of snapshots, of the lake."""
+    named = [*wiring.contracts(config), *(s for m in manifests.values() for s in m.spaces)]
+    return {space.key: space for space in named} | lake.spaces.contracts()
 
 
 def _tell_table(table: InspectedTable, found: Verification) -> None:
@@ -220,6 +227,27 @@ def _tell_payloads(lake: Lake, progress: Progress, found: Verification) -> None:
         found.checks.append(Check(PAYLOADS, value, not faults))
 
 
+def _tell_contents(lake: Lake, progress: Progress, found: Verification) -> None:
+    contents = KeptContents(lake.blobs, "")
+    faults = contents.faults(progress)
+    costs = "nothing now: its source is decoded when it is cut anew"
+    advice = "gristmill verify --repair deletes it"
+    found.findings += [Finding("content", key, why, costs, advice) for key, why in faults.items()]
+    sizes = contents.sizes()
+    if sizes:
+        value = f"{len(sizes)} files, {sum(sizes.values())} bytes"
+        found.checks.append(Check(CONTENT, value, not faults))
+
+
+def _tell_spaces(lake: Lake, found: Verification) -> None:
+    costs = "what the vectors of this space are, while neither the profile nor a snapshot names it"
+    advice = "gristmill verify --repair deletes it; a run with the space in its profile writes it"
+    faults = lake.spaces.faults()
+    found.findings += [
+        Finding("contract of a space", key, why, costs, advice) for key, why in faults.items()
+    ]
+
+
 def _tell_leftovers(
     lake: Lake, tables: list[InspectedTable], snapshots: Snapshots, found: Verification
 ) -> None:
@@ -230,6 +258,7 @@ def _tell_leftovers(
     }
     if all(table.is_whole for table in tables):
         left["payloads that no live unit has"] = len(unneeded_payloads(lake))
+        left["contents of no live source"] = len(unneeded_contents(lake))
     if snapshots.is_whole:
         left["files that no snapshot names"] = len(unneeded(lake.blobs, snapshots.readable))
     found.information |= {what: count for what, count in left.items() if count}

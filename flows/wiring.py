@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from flows.embedding import CALL_COST
 from schemas.engine import Batching, Resources, StageSpec
 from schemas.errors import ConfigError
 from schemas.ids import canonical_json, digest
@@ -15,25 +16,43 @@ from schemas.space_config import FRAME_SIZE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from infra.contents import KeptContents
     from infra.lake import Lake
+    from infra.payloads import Payloads
     from schemas.blobs import BlobStore
-    from schemas.config import Config
+    from schemas.config import Config, Engine
+    from schemas.derived import GeneratorContract
     from schemas.engine import Executor
     from schemas.search import SearchResult
     from schemas.space import Probe, SpaceContract
+    from stages.cutter import Keep
     from stages.index.snapshot import OpenSnapshot
     from stages.route.search import Retriever
 
-# Raised when decoding, recognition or segmentation give other units for the same bytes: every source is then
-# read again at its next ingest.
+# Raised when decoding or recognition give another content for the same bytes: every source is then read again at its
+# next ingest.
 PIPELINE_VERSION: Final = 2
+# Raised when segmentation gives other units for the same content: every source is then cut again, and read again for it
+# if its content is not kept. At 0 it is no part of a fingerprint, so lakes from before there was one stay as they are.
+CUTTING_VERSION: Final = 0
+# Keys of the segmentation that no decoder looks at.
+_CUTS_ONLY: Final = frozenset({"paragraph_words", "document_tokens", "segment_s"})
 _ENCODER_THREADS: Final = 1  # sums depend on it, so it is part of a space's contract
 # Parts of documents are cut by its tokens, whatever they are embedded in: another encoder changes no unit.
 _COUNTED_BY: Final = "minilm"
 _NO_LAKE: Final = "memory://"
 _MIB: Final = 1 << 20
 # Shares of one worker's core. Embedding is what a CPU spends its time on; the others only need to be placed.
-_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2, "embed": 0.4, "index": 0.2}
+_SHARES: Final = {"decode": 0.15, "unpack": 0.05, "recognise": 0.2} | {
+    "derive": 0.1,
+    "embed": 0.3,
+    "index": 0.2,
+}
+_DERIVES_AT_ONCE: Final = 32
+
+
+# Items of one call to an encoder; its cost is counted as flows/embedding.py has it.
+_EMBEDDING: Final = Batching(max_items=4096, max_cost=CALL_COST)
 
 
 def workers(config: Config) -> int:
@@ -43,19 +62,57 @@ def workers(config: Config) -> int:
 
 def embedding_gpus(config: Config) -> tuple[float, int]:
     """The share of a GPU of one embedding actor, and the number of such actors."""
+    return _gpus(config, "embed")
+
+
+def deriving_gpus(config: Config) -> tuple[float, int]:
+    """The same for actors that derive text."""
+    return _gpus(config, "derive")
+
+
+def _gpus(config: Config, name: str) -> tuple[float, int]:
     here = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    share = config.engine.embed_gpus
-    if share is None:
-        share = 1.0 if here else 0.0
+    derives = _models_derive(config)
+    defaults = {"embed": 0.5 if derives else 1.0, "derive": 0.5}
+    asked = {"embed": config.engine.embed_gpus, "derive": config.engine.derive_gpus}
+    shares = {
+        pool: (default if here else 0.0) if asked[pool] is None else asked[pool] or 0.0
+        for pool, default in defaults.items()
+    }
+    if not derives:
+        shares["derive"] = 0.0  # rules need none
     if (
-        not share or not here
+        not shares[name] or not here
     ):  # a cluster's GPUs are not seen from its driver: as many actors as workers then
-        return share, workers(config)
-    return share, max(1, int(here / share))
+        return shares[name], workers(config)
+    return shares[name], max(1, int(here / sum(shares.values())))
 
 
-def contracts(config: Config) -> tuple[SpaceContract, ...]:
-    """The spaces of the profile, in its order.
+def _models_derive(config: Config) -> bool:
+    from stages.derive.registry import runs_model
+
+    return any(map(runs_model, generators(config)))
+
+
+def generators(config: Config) -> tuple[GeneratorContract, ...]:
+    """What derives text, by name.
+
+    Raises:
+        ConfigError: One of them cannot be.
+    """
+    from stages.derive.registry import contract
+
+    if not config.derive:
+        return ()
+    side = frame_size(contracts(config))
+    return tuple(
+        contract(name, settings, frame_size=side)
+        for name, settings in sorted(config.derive.items())
+    )
+
+
+def contracts(config: Config, names: Sequence[str] = ()) -> tuple[SpaceContract, ...]:
+    """The spaces of these names, or those of the profile, in its order.
 
     Raises:
         ConfigError: There is no such space, its configuration does not fit its model, or it does not fit the others.
@@ -65,13 +122,13 @@ def contracts(config: Config) -> tuple[SpaceContract, ...]:
 
     found = tuple(
         contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
-        for name in config.profile.spaces
+        for name in names or config.profile.spaces
     )
     for space in found:
         if space.input == "sound":
             raise ConfigError(
-                f"profile.spaces has {space.name!r}, which takes sound: units have no sound to embed yet, so it would"
-                " stay empty. Leave it out"
+                f"{space.name!r} takes sound: units have no sound to embed yet, so it would stay empty. Leave it out of"
+                " profile.spaces"
             )
     return found
 
@@ -99,9 +156,25 @@ def fingerprint(config: Config) -> str:
         "segmentation": config.segmentation.model_dump(),
         "recognition": config.recognition.model_dump(),
     }
-    if (size := frame_size(contracts(config))) != FRAME_SIZE:
-        read_as["frame_size"] = size
-    return digest("pipeline", canonical_json(read_as))
+    if CUTTING_VERSION:
+        read_as["cutting"] = CUTTING_VERSION
+    return digest("pipeline", canonical_json(read_as | _pictures(config)))
+
+
+def content_fingerprint(config: Config) -> str:
+    """Of everything between a file's bytes and its content, which is then cut into units."""
+    read_as = {
+        "version": PIPELINE_VERSION,
+        "decoding": config.segmentation.model_dump(exclude=set(_CUTS_ONLY)),
+        "recognition": config.recognition.model_dump(),
+    }
+    return digest("content", canonical_json(read_as | _pictures(config)))
+
+
+def _pictures(config: Config) -> dict[str, int]:
+    """What decoding makes of pictures, where it is not what it was before that could be said."""
+    size = frame_size(contracts(config))
+    return {} if size == FRAME_SIZE else {"frame_size": size}
 
 
 def make_executor(config: Config) -> Executor:
@@ -116,15 +189,20 @@ def make_executor(config: Config) -> Executor:
     return RayExecutor(cpus=workers(config), object_store_bytes=store_bytes)
 
 
-def stage_specs(config: Config, lake_url: str = _NO_LAKE) -> list[StageSpec]:
-    """The five pools of a run over a lake; by default over one in which no payloads are."""
-    from flows.embedding import CALL_COST, EMBED
+def stage_specs(
+    config: Config, lake_url: str = _NO_LAKE, beside: Sequence[SpaceContract] = ()
+) -> list[StageSpec]:
+    """The six pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
+    from flows.deriving import DERIVE
+    from flows.embedding import EMBED
     from flows.ingest import DECODE, RECOGNISE
     from flows.kept import UNPACK
+    from infra.contents import KeptContents
     from infra.payloads import Payloads
     from infra.sources import open_file
     from stages.decode.options import DecodeOptions
     from stages.decode.stage import DecodeStage
+    from stages.derive.stage import DeriveStage
     from stages.embed.registry import contract
     from stages.embed.stage import EmbedStage
     from stages.index.stage import IndexStage
@@ -132,27 +210,17 @@ def stage_specs(config: Config, lake_url: str = _NO_LAKE) -> list[StageSpec]:
     from stages.recognise.stage import RecogniseStage
     from stages.unpack import UnpackStage
 
-    spaces = contracts(config)
+    spaces = tuple({space.key: space for space in (*contracts(config), *beside)}.values())
     counted_by = contract(_COUNTED_BY, threads=_ENCODER_THREADS)
     limits = config.limits
     recognition, segmentation = config.recognition, config.segmentation
     options = DecodeOptions(
-        limits, segmentation, recognition, frame_size(spaces), config.decoding.passwords
+        limits, segmentation, recognition, frame_size(contracts(config)), config.decoding.passwords
     )
     payloads = Payloads.at(lake_url)
-    keep = payloads.keep if config.engine.keep_payloads else None
-    gpus, embedders = embedding_gpus(config)
-
-    def spec(name: str, factory: Any, **rest: Any) -> StageSpec:
-        resources = Resources(
-            cpus=_SHARES[name],
-            gpus=gpus if name == EMBED else 0,
-            memory_bytes=limits.decode_memory_bytes if name in (DECODE, RECOGNISE) else 0,
-            threads=_ENCODER_THREADS,
-        )
-        actors = embedders if name == EMBED else workers(config)
-        return StageSpec(name, factory, resources, actors=actors, **rest)
-
+    contents = KeptContents.at(lake_url, content_fingerprint(config))
+    keep = _keep(config.engine, payloads, contents)
+    spec = partial(_spec, config)
     open_one = partial(open_file, limit_bytes=limits.file_bytes)
     return [
         spec(
@@ -166,22 +234,52 @@ def stage_specs(config: Config, lake_url: str = _NO_LAKE) -> list[StageSpec]:
             partial(RecogniseStage, RecogniseOptions(recognition), segmentation, counted_by, keep),
             timeout_s=limits.recognise_timeout_s,
         ),
-        spec(UNPACK, partial(UnpackStage, counted_by, payloads.read)),
+        spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
         spec(
-            EMBED,
-            partial(EmbedStage, spaces, _probes(lake_url)),
-            batching=Batching(max_items=4096, max_cost=CALL_COST),
+            DERIVE,
+            partial(DeriveStage, generators(config), counted_by),
+            batching=Batching(max_items=_DERIVES_AT_ONCE),
         ),
+        spec(EMBED, partial(EmbedStage, spaces, *_published(lake_url)), batching=_EMBEDDING),
         spec("index", IndexStage, timeout_s=24 * 3600.0),
     ]
 
 
-def _probes(lake_url: str) -> dict[str, Probe]:
-    """What the encoders of the published snapshot made of their self-checks; nothing where none is published."""
+def _spec(config: Config, name: str, factory: Any, **rest: Any) -> StageSpec:
+    """A pool with the resources of its name."""
+    on_gpus = {"embed": embedding_gpus, "derive": deriving_gpus}
+    gpus, actors = on_gpus[name](config) if name in on_gpus else (0.0, workers(config))
+    resources = Resources(
+        cpus=_SHARES[name],
+        gpus=gpus,
+        memory_bytes=config.limits.decode_memory_bytes if name in ("decode", "recognise") else 0,
+        threads=_ENCODER_THREADS,
+    )
+    return StageSpec(name, factory, resources, actors=actors, **rest)
+
+
+def _keep(engine: Engine, payloads: Payloads, contents: KeptContents) -> Keep:
+    from stages.cutter import Keep
+
+    return Keep(
+        payloads.keep if engine.keep_payloads else None,
+        contents.keep if engine.keep_content else None,
+    )
+
+
+def kept_contents(lake: Lake, config: Config) -> KeptContents:
+    """The contents that a lake keeps, as decoding would give them now."""
+    from infra.contents import KeptContents
+
+    return KeptContents(lake.blobs, content_fingerprint(config))
+
+
+def _published(lake_url: str) -> tuple[dict[str, Probe], tuple[SpaceContract, ...]]:
+    """The spaces of the published snapshot and what their encoders made of their self-checks; nothing without one."""
     from flows.manifests import published_manifest
 
     published = published_manifest(open_blobs_of(lake_url)) if lake_url != _NO_LAKE else None
-    return published.probes if published else {}
+    return (published.probes, published.spaces) if published else ({}, ())
 
 
 def open_lake(url: str, *, create: bool = False) -> Lake:
@@ -198,17 +296,21 @@ def open_blobs_of(url: str) -> BlobStore:
     return open_blobs(url, read_only=True)
 
 
-def open_retriever(url: str, snapshot: str = "current") -> Retriever:
-    """A snapshot with the encoders that its spaces name."""
+def open_retriever(url: str, snapshot: str = "current", *, spaces: Sequence[str] = ()) -> Retriever:
+    """A snapshot with the encoders of its spaces, or only of those with these names or keys.
+
+    Raises:
+        ConfigError: It has no such space.
+    """
     from flows.serving import with_snapshot
     from stages.embed.registry import make_encoder
-    from stages.route.search import Retriever
+    from stages.route.search import Retriever, find_spaces
 
     def retriever(opened: OpenSnapshot) -> Retriever:
         manifest = opened.manifest
         encoders = {
             space.key: make_encoder(space, recorded=manifest.probes.get(space.key))
-            for space in manifest.spaces
+            for space in find_spaces(manifest.query_spaces, spaces)
         }
         return Retriever(opened, encoders)
 

@@ -189,7 +189,7 @@ class Spill:
         Raises:
             IntegrityError: The rows that came are not those that were planned.
         """
-        return self._read_rows(shard), self._read_vectors(shard)
+        return self.rows_of(shard), self._read_vectors(shard)
 
     def vectors_at(self, places: np.ndarray) -> np.ndarray:
         """Vectors of some rows by their number, int64 [n], in that order: float32 [n, dim]. Reads only these."""
@@ -207,7 +207,8 @@ class Spill:
         for shard in np.flatnonzero(cuts[1:] > cuts[:-1]):
             yield int(shard), int(cuts[shard]), int(cuts[shard + 1])
 
-    def _read_rows(self, shard: int) -> pa.Table:
+    def rows_of(self, shard: int) -> pa.Table:
+        """The rows alone."""
         rows = pa.Table.from_batches(_batches(self._rows_path(shard)), ROWS).combine_chunks()
         keys = HexKeys.of(rows["unit_id"])
         order = keys.order()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from schemas.errors import BalanceError
+
+FileOutcome = Literal["indexed", "reembedded", "resegmented", "redecoded", "duplicate"]
 
 
 @dataclass(slots=True)
@@ -21,12 +23,16 @@ class StageTime:
 
 @dataclass(slots=True)
 class Balance:
-    """found = indexed + reembedded + unchanged + duplicate + rejected; units = vectors + reused + rejected per space.
+    """found = indexed + reembedded + resegmented + redecoded + unchanged + duplicate + rejected.
+
+    Of the units that a space takes: units = vectors + reused + rejected.
 
     Attributes:
         found: Files listed.
         indexed: Decoded, embedded and committed in this run.
         reembedded: Embedded in spaces that they lacked, from texts and pixels that the lake keeps, without decoding.
+        resegmented: Cut anew from the decoded content that the lake keeps, without decoding.
+        redecoded: Decoded again by a reindex, since what it needed of them was not kept.
         unchanged: Known from before, nothing to do.
         duplicate: Same content as another path.
         rejected: By code.
@@ -37,7 +43,7 @@ class Balance:
         vectors: New vectors by ``partition @ space``.
         reused: Units whose content had a vector already, by ``partition @ space``.
         unit_rejects: Units (or parts of files) lost while their file came through, by code.
-        kept_bytes: Written to keep pixels (`engine.keep_payloads`).
+        kept_bytes: Written to keep pixels and decoded content (`engine.keep_payloads`, `engine.keep_content`).
         stages: Time and items by stage.
         seconds: Wall time of the run.
         peak_memory_bytes: Of the process tree (proportional set size where the system tells it).
@@ -46,6 +52,8 @@ class Balance:
     found: int = 0
     indexed: int = 0
     reembedded: int = 0
+    resegmented: int = 0
+    redecoded: int = 0
     unchanged: int = 0
     duplicate: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -65,18 +73,23 @@ class Balance:
         """Rejected files over all codes."""
         return sum(self.rejected.values())
 
+    def count(self, outcome: FileOutcome) -> None:
+        """One file more with this outcome."""
+        setattr(self, outcome, getattr(self, outcome) + 1)
+
     def check(self) -> None:
         """Raise unless every file found has an outcome.
 
         Raises:
             BalanceError: The message has the sum that does not hold.
         """
-        known = self.reembedded + self.unchanged + self.duplicate
-        outcomes = self.indexed + known + self.rejected_total
+        anew = self.indexed + self.reembedded + self.resegmented + self.redecoded
+        outcomes = anew + self.unchanged + self.duplicate + self.rejected_total
         if self.found != outcomes:
             raise BalanceError(
                 f"{self.found} files found, but {outcomes} accounted for ({self.indexed} indexed,"
-                f" {self.reembedded} embedded again, {self.unchanged} unchanged, {self.duplicate} duplicate,"
+                f" {self.reembedded} embedded again, {self.resegmented} cut anew, {self.redecoded} decoded again,"
+                f" {self.unchanged} unchanged, {self.duplicate} duplicate,"
                 f" {self.rejected_total} rejected): this is a bug in gristmill, please report it"
             )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -105,17 +106,21 @@ class Engine(_Section):
 
     `workers` is the number of actors per pool, 0 for one per CPU core. `embed_gpus` is the share of a GPU that one
     embedding actor declares (several may share one), 0 to embed on the CPU; unset, it is 1 where this machine has a
-    GPU, with as many embedding actors as GPUs, else 0. `keep_payloads` keeps in the lake the pixels that encoders were
-    given, so that embedding them in another space needs no decoding.
+    GPU (half of one where models derive text on the other half), with as many embedding actors as fit, else 0.
+    `derive_gpus` is the same for models that derive text; unset, it is half of one where this machine has a GPU.
+    `keep_payloads` keeps in the lake the pixels that encoders were given, so that embedding them in another space
+    needs no decoding; `keep_content` what was decoded and recognised, so that cutting it into other units needs none.
     """
 
     workers: int = Field(default=0, ge=0)
     embed_gpus: float | None = Field(default=None, ge=0)
+    derive_gpus: float | None = Field(default=None, ge=0)
     decode_recycle_items: int = Field(default=500, ge=0)
     bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
     commit_rows: int = Field(default=20_000, gt=0)
     commit_interval_s: float = Field(default=15.0, gt=0)
     keep_payloads: bool = False
+    keep_content: bool = False
 
 
 class Indexing(_Section):
@@ -123,7 +128,9 @@ class Indexing(_Section):
 
     `family` is a registry name, or ``auto`` to have it planned. `serve_memory_bytes` is for all indices of a snapshot
     together, shared by their sizes; 0 is no limit. `latency_ms` is the 99th percentile of one query over one index on
-    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. docs/config.md has all.
+    one thread; 0 is no limit. `queries` is a file of your own questions to measure recall with. `lexical` indexes the
+    words of texts too. `late_codec`, `late_pool` and `late_prefix` say what is kept of units with many vectors,
+    `late_bits` and `late_repetitions` how their candidates are found. docs/config.md has all.
     """
 
     family: str = "auto"
@@ -146,6 +153,23 @@ class Indexing(_Section):
     empty_list_share: float = Field(default=0.9, ge=0, le=1)
     biggest_list_share: float = Field(default=0.9, ge=0, le=1)
     hubness: float = Field(default=20.0, gt=0)
+    late_codec: Literal["int8", "pq"] = "int8"
+    late_pool: int = Field(default=1, ge=1, le=16)
+    late_prefix: int = Field(default=0, ge=0)
+    late_bits: int = Field(default=0, ge=0, le=8)
+    late_repetitions: int = Field(default=1, ge=1, le=40)
+    lexical: bool = True
+
+
+class Upgrade(_Section):
+    """Going over to another encoder by a map (docs/upgrade.md).
+
+    `sample` is the number of units that are embedded to fit it, `recall_at_10` what queries made of other units must
+    find among the old vectors, in every partition, of what is nearest in the new space.
+    """
+
+    sample: int = Field(default=5000, gt=0)
+    recall_at_10: float = Field(default=0.6, ge=0, le=1)
 
 
 class Runs(_Section):
@@ -161,6 +185,25 @@ class Runs(_Section):
     max_reject_share: float = Field(default=1.0, ge=0, le=1)
     max_gone_share: float = Field(default=0.5, ge=0, le=1)
     keep_snapshots: int = Field(default=10, ge=1)
+
+
+class Derivation(_Section):
+    """A generator of derived text, ``[derive.NAME]``; see docs/derived-text.md.
+
+    `adapter` is a registry name (stages/derive/registry.py); what is left out has the adapter's default. `model` is a
+    name on the Hugging Face hub with a commit as `revision`, or a folder with the SHA-256 of its weights.
+    """
+
+    adapter: str
+    kind: Literal["", "description", "question"] = ""
+    partitions: tuple[str, ...] = ()
+    model: str = ""
+    revision: str = ""
+    licence: str = ""
+    prompt: str = ""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    max_new_tokens: int = Field(default=64, ge=1, le=1024)
+    texts: int = Field(default=1, ge=1, le=20)
 
 
 class Profile(_Section):
@@ -181,6 +224,9 @@ class Profile(_Section):
         return spaces
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
 class Config(_Section):
     """Everything that can be configured."""
 
@@ -191,7 +237,9 @@ class Config(_Section):
     engine: Engine = Engine()
     runs: Runs = Runs()
     indexing: Indexing = Indexing()
+    upgrade: Upgrade = Upgrade()
     profile: Profile = Profile()
+    derive: dict[Name, Derivation] = Field(default_factory=dict)
     spaces: dict[SpaceName, SpaceConfig] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -200,9 +248,8 @@ class Config(_Section):
         return with_preset(values)
 
     def __hash__(self) -> int:
-        """Of a dictionary there is none, and `spaces` is one."""
-        rest = (getattr(self, name) for name in type(self).model_fields if name != "spaces")
-        return hash((*rest, *sorted(self.spaces)))
+        """Of its values: a dict among them has no hash of its own."""
+        return hash(self.model_dump_json())
 
     @classmethod
     def load(cls, path: Path | None) -> Self:

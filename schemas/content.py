@@ -146,10 +146,17 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class CropContent:
-    """A part of a picture: its bbox in pixels of the picture as shown. `pixels_array`: uint8 [1, S, S, 3]."""
+    """A part of a picture.
+
+    Attributes:
+        bbox: In pixels of the picture as shown.
+        pixels_array: Index of it at model size, uint8 [1, S, S, 3].
+        pixels_hash: Of that, once it is out of reach; else empty.
+    """
 
     bbox: BBox
     pixels_array: int
+    pixels_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,7 @@ class ImageContent:
         ocr_array: Index of the picture to be read, uint8 [H, W, 3], or None.
         crops: Parts of it that are looked at alone.
         phash: Perceptual hash of the whole, 16 hex digits; empty where it has none (see stages/near.py).
+        pixels_hash: Of its picture, once that is out of reach; else empty.
     """
 
     width: int
@@ -173,6 +181,7 @@ class ImageContent:
     ocr_array: int | None = None
     crops: tuple[CropContent, ...] = ()
     phash: str = ""
+    pixels_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +227,21 @@ class SoundContent:
 
 @dataclass(frozen=True, slots=True)
 class ClipContent:
-    """Frames of a clip at exact times. `frames_array`: uint8 [n_frames, S, S, 3]."""
+    """Frames of a clip at exact times.
+
+    Attributes:
+        start_s: Where it begins, in seconds.
+        end_s: Where it ends.
+        frame_times_s: Of each frame.
+        frames_array: Index of the frames, uint8 [n_frames, S, S, 3].
+        pixels_hash: Of those, once they are out of reach; else empty.
+    """
 
     start_s: float
     end_s: float
     frame_times_s: tuple[float, ...]
     frames_array: int
+    pixels_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

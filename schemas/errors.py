@@ -11,6 +11,7 @@ GristmillError                 code, retryable
 |   +-- EncryptedError         encrypted         needs a password
 |   +-- LimitError             limit             more pixels, pages, bytes or seconds than allowed
 |   +-- NoContentError         no_content        decoded, but there is nothing to index
+|   +-- StaleError             stale             decodes to something else than its units were cut from
 |   +-- TimeoutExceededError   timeout           ran past its deadline (executor)
 |   +-- OutOfMemoryError       oom               ran past its memory limit (executor)
 |   +-- CrashError             crash             its process died (executor)
@@ -120,6 +121,13 @@ class NoContentError(SourceError):
     """It decoded, but there is nothing in it to index."""
 
     code = "no_content"
+
+
+class StaleError(SourceError):
+    """What it decodes to now is not what the lake's units were cut from."""
+
+    code = "stale"
+    retryable = True
 
 
 class TimeoutExceededError(SourceError):

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import FormatError
+from schemas.files import FileRef as FileRef
+from schemas.files import GateCheck as GateCheck
 from schemas.ids import canonical_json, digest
+from schemas.inverted import InvertedIndex
 from schemas.partition import Partition
 from schemas.space import SpaceContract
+from schemas.space_map import MappedPartition, SpaceMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,23 +24,15 @@ FORMAT_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FileRef:
-    """A file by its key under the lake's root, its size and its SHA-256 (64 hex characters)."""
-
-    key: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentRef:
-    """An immutable part of an index: ``segments/<digest>/{index.faiss,rows.arrow,stats.json}``, maybe ``full.npy``.
+    """An immutable part of an index: ``segments/<digest>/{index.faiss,rows.arrow,stats.json}``, and maybe others.
 
     Attributes:
-        digest: Over the bytes of index.faiss, rows.arrow and full.npy.
+        digest: Over the bytes of its files but stats.json.
         input_digest: Over the rows, the digests of their vectors and the parameters; equal input is not built again.
         rows: Number of vectors, deleted ones included.
-        files: Its files. ``full.npy`` has every vector of a family that rescores.
+        files: Its files. ``full.npy`` has every vector of a family that rescores; ``tokens.npy``, ``offsets.npy`` and
+            ``kinds.npy`` have those of units with many.
         shard: (i, n): it was built from the i-th of n equal ranges of unit ids, so serving can spread them;
             (0, 1) for what was added later.
         deleted: Numbers of rows that count no more, a roaring bitmap (32-bit, the portable format of
@@ -58,17 +54,6 @@ class SegmentRef:
     def live_rows(self) -> int:
         """Rows that can be found."""
         return self.rows - self.deleted_rows
-
-
-@dataclass(frozen=True, slots=True)
-class GateCheck:
-    """One number of the gate: it passes when `value` is at least (or at most) `threshold`."""
-
-    name: str
-    value: float
-    threshold: float
-    at_least: bool
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +93,25 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class LateManifest:
+    """What an index of late interaction has besides: see docs/late-interaction.md.
+
+    Attributes:
+        codebook: An npz that all segments share: ``centre``, ``centroids`` and ``parts``, see
+            stages/index/late/codecs.py.
+        vectors: In all segments, those of deleted units included.
+        unit_bytes: Of one unit in index.faiss, tokens.npy, offsets.npy and kinds.npy, on average.
+        kept_recall_at_10: Of exact MaxSim over the vectors that the index keeps, against all that units have; 1 if it
+            keeps all. No number of the gate: how many to keep is for the configuration to say.
+    """
+
+    codebook: FileRef
+    vectors: int
+    unit_bytes: float
+    kept_recall_at_10: float
+
+
+@dataclass(frozen=True, slots=True)
 class IndexManifest:
     """The index of one partition in one space.
 
@@ -132,6 +136,7 @@ class IndexManifest:
         truth: Queries with their exact neighbours, see stages/index/truth.py.
         reason: Why it is built like this, for people.
         built_with: Digest of what the build depends on besides rows and vectors.
+        late: Of a space whose units have many vectors.
     """
 
     partition: str
@@ -154,6 +159,7 @@ class IndexManifest:
     training: Training | None = None
     reason: str = ""
     built_with: str = ""
+    late: LateManifest | None = None
 
     @property
     def parsed_partition(self) -> Partition:
@@ -170,12 +176,15 @@ class IndexManifest:
         yield self.truth
         if self.training is not None:
             yield self.training.file
+        if self.late is not None:
+            yield self.late.codebook
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A snapshot. `snapshot_id` is computed from what it serves, never from when it was made.
 
+    Where `maps` has one into a space, queries for all indices of that space are embedded in the map's source.
     `probes` has what each space's encoder made of the inputs of its self-check, by the space's key.
     """
 
@@ -189,6 +198,8 @@ class Manifest:
     router: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     probes: dict[str, Probe] = field(default_factory=dict)
+    inverted: tuple[InvertedIndex, ...] = ()
+    maps: tuple[SpaceMap, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -200,6 +211,16 @@ class Manifest:
         yield self.sources
         for index in self.indexes:
             yield from index.files()
+        for inverted in self.inverted:
+            yield from inverted.files()
+        for space_map in self.maps:
+            yield space_map.file
+
+    @property
+    def query_spaces(self) -> tuple[SpaceContract, ...]:
+        """Spaces that a question must be embedded in to be asked of every index."""
+        mapped = {space_map.target for space_map in self.maps}
+        return tuple(space for space in self.spaces if space.key not in mapped)
 
     def to_json(self) -> str:
         """Indented JSON with sorted keys."""
@@ -223,15 +244,23 @@ class Manifest:
                 "spaces": tuple(SpaceContract.from_dict(s) for s in raw["spaces"]),
                 "indexes": tuple(_index(i) for i in raw["indexes"]),
                 "sources": FileRef(**raw["sources"]),
+                "inverted": tuple(map(InvertedIndex.from_dict, raw.get("inverted", ()))),
+                "maps": tuple(_map(m) for m in raw.get("maps", ())),
             }
         )
 
     @staticmethod
     def identity(
-        spaces: tuple[SpaceContract, ...], indexes: tuple[IndexManifest, ...], sources: FileRef
+        spaces: tuple[SpaceContract, ...],
+        indexes: tuple[IndexManifest, ...],
+        sources: FileRef,
+        *,
+        router: dict[str, Any] | None = None,
+        inverted: tuple[InvertedIndex, ...] = (),
+        maps: tuple[SpaceMap, ...] = (),
     ) -> str:
-        """Snapshot id (16 hex characters): equal bytes to serve give equal ids."""
-        served = {
+        """Snapshot id (16 hex characters): equal bytes to serve, routed alike, give equal ids."""
+        served: dict[str, Any] = {
             "format": FORMAT_VERSION,
             "spaces": sorted(s.key for s in spaces),
             "indexes": sorted(
@@ -241,11 +270,22 @@ class Manifest:
                     sorted(i.calibration.items()),
                     i.prototypes.sha256,
                     [[s.digest, s.deleted.sha256 if s.deleted else ""] for s in i.segments],
+                    *([i.late.codebook.sha256, sorted(i.parameters.items())] if i.late else []),
                 ]
                 for i in indexes
             ),
             "sources": sources.sha256,
         }
+        if router:
+            served["router"] = router
+        if inverted:
+            served["inverted"] = sorted(index.served() for index in inverted)
+        if maps:
+            served["maps"] = sorted(
+                [m.source, m.target, m.file.sha256]
+                + [[p.partition, sorted(p.calibration.items())] for p in m.partitions]
+                for m in maps
+            )
         return digest("snapshot", canonical_json(served))[:16]
 
 
@@ -284,8 +324,13 @@ def _index(raw: dict[str, Any]) -> IndexManifest:
             "training": training_of(raw["training"]) if raw["training"] else None,
             "prototypes": FileRef(**raw["prototypes"]),
             "truth": FileRef(**raw["truth"]),
+            "late": _late(raw["late"]) if raw.get("late") else None,
         }
     )
+
+
+def _late(raw: dict[str, Any]) -> LateManifest:
+    return LateManifest(**{**raw, "codebook": FileRef(**raw["codebook"])})
 
 
 def segment_of(raw: dict[str, Any]) -> SegmentRef:
@@ -300,6 +345,11 @@ def segment_of(raw: dict[str, Any]) -> SegmentRef:
 def training_of(raw: dict[str, Any]) -> Training:
     """A shared quantiser from the plain values of its JSON."""
     return Training(**{**raw, "file": FileRef(**raw["file"])})
+
+
+def _map(raw: dict[str, Any]) -> SpaceMap:
+    partitions = tuple(MappedPartition(**p) for p in raw["partitions"])
+    return SpaceMap(**{**raw, "file": FileRef(**raw["file"]), "partitions": partitions})
 
 
 def _file(raw: dict[str, Any] | None) -> FileRef | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Way = Literal["routed", "unified", "oracle"]
+Mode = Literal["dense", "lexical", "sparse", "hybrid"]  # vectors, words, sparse vectors, all
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Candidate:
 class Hit:
     """An answer. `score` is calibrated (0..1, comparable across partitions); `locator` says where to look.
 
-    `near_duplicate_of` is the unit_id of a better hit that looks the same (see stages/near.py), or empty.
+    `near_duplicate_of` is the unit_id of a better hit that looks the same (see stages/near.py), or empty. `found_by` is
+    the text derived from the unit that it was found by (see docs/derived-text.md), or empty.
     """
 
     rank: int
@@ -49,6 +51,7 @@ class Hit:
     unit_id: str
     source_id: str
     near_duplicate_of: str = ""
+    found_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

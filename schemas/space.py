@@ -25,6 +25,7 @@ _LATER: Final = {
     "matryoshka": [],
     "representation": "dense",
     "partitions": [],
+    "nested": [],
     "truncate_dim": 0,
     "remote_code": False,
 }
@@ -61,6 +62,8 @@ class SpaceContract:
             arXiv 2205.13147), renormalised; empty where the model was not trained so.
         representation: What a unit becomes: one vector; a vector for each token or patch (late interaction, Khattab
             and Zaharia 2020, arXiv 2004.12832); or weights of terms, of which few are not 0.
+        nested: How many of a unit's leading vectors are a representation of their own, ascending (as of MetaEmbed, Xiao
+            et al. 2025, arXiv 2509.18095); empty where the model was not trained so, or units have one vector.
         partitions: The only ones are embedded, ascending (``page/page``); empty for all that have its input.
         truncate_dim: The leading dims of the model's vectors that are kept and renormalised; 0 for all of them.
         remote_code: The model's repository brings code of its own, which only runs where it is asked for.
@@ -92,6 +95,7 @@ class SpaceContract:
     matryoshka: tuple[int, ...] = ()
     representation: Representation = "dense"
     partitions: tuple[str, ...] = ()
+    nested: tuple[int, ...] = ()
     truncate_dim: int = 0
     remote_code: bool = False
     location: str = field(default="", compare=False)
@@ -106,7 +110,9 @@ class SpaceContract:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SpaceContract:
         """The inverse of :meth:`as_dict`."""
-        lists = {k: tuple(values.get(k, ())) for k in ("buckets", "matryoshka", "partitions")}
+        lists = {
+            k: tuple(values.get(k, ())) for k in ("buckets", "matryoshka", "partitions", "nested")
+        }
         return cls(**{**values, **lists})
 
     @property
@@ -119,6 +125,11 @@ class SpaceContract:
     def key(self) -> str:
         """Name on disk and in manifests: ``minilm-0123456789ab``."""
         return f"{self.name}-{self.fingerprint}"
+
+    @property
+    def input_column(self) -> Literal["text_hash", "pixels_hash"]:
+        """Which column of the table of units names what it embeds."""
+        return "text_hash" if self.input == "text" else "pixels_hash"
 
     def takes(self, partition: Partition) -> bool:
         """Whether units of a partition are embedded in it."""

@@ -69,10 +69,12 @@ EMBEDDINGS: Final = pa.schema(
 
 COMPLETIONS: Final = pa.schema(
     [
-        ("kind", pa.string()),  # path | units | space
+        # path | units | space | derived | batch: rows that count though no source is complete by them
+        ("kind", pa.string()),
         ("uri", pa.string()),  # of kind path, else empty
         ("source_id", pa.string()),  # empty on a path that is gone or rejected
-        ("fingerprint", pa.string()),  # units: of decoding and segmenting; space: SpaceContract.key
+        # units: of decoding and segmenting; space: SpaceContract.key; derived: GeneratorContract.key
+        ("fingerprint", pa.string()),
         ("batch", pa.string()),
         ("seq", pa.int64()),  # version of this table that the row was committed as; later rows win
     ]

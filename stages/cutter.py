@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from schemas.engine import Answer
 from schemas.errors import NoContentError
 from stages.embed.registry import make_encoder
 from stages.messages import Milled
+from stages.segment.hashes import with_hashes
 from stages.segment.options import SegmentOptions
-from stages.segment.pages import with_hashes
 from stages.segment.registry import segment
 
 if TYPE_CHECKING:
@@ -24,9 +24,26 @@ if TYPE_CHECKING:
     from schemas.unit import Unit
     from stages.ranges import Piece
 
-    Keep = Callable[[Mapping[str, np.ndarray]], int]  # pixels by their hash; gives bytes written
+    KeepPixels = Callable[[Mapping[str, np.ndarray]], int]  # by their hash; gives bytes written
+    KeepContent = Callable[[str, Content], int]  # of a source_id; gives bytes written
 
 Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept of every source before it is answered; None for nothing. Picklable.
+
+    Attributes:
+        pixels: Takes the pixels that encoders are given.
+        content: Takes what is cut into units, with the hashes of its pictures.
+    """
+
+    pixels: KeepPixels | None = None
+    content: KeepContent | None = None
+
+
+NOTHING: Final = Keep()
 
 
 class Cutter:
@@ -35,11 +52,11 @@ class Cutter:
     Args:
         segmentation: How it is cut.
         text_space: Whose tokens are counted.
-        keep: Called with the pixels of every source before it is answered; None to keep none.
+        keep: What is kept.
     """
 
     def __init__(
-        self, segmentation: Segmentation, text_space: SpaceContract, keep: Keep | None = None
+        self, segmentation: Segmentation, text_space: SpaceContract, keep: Keep = NOTHING
     ) -> None:
         self._segmentation = segmentation
         self._text_space = text_space
@@ -56,10 +73,13 @@ class Cutter:
 
         Raises:
             NoContentError: Not one unit came out.
-            LakeError: Pixels are to be kept, and the lake does not take them.
+            LakeError: Something is to be kept, and the lake does not take it.
         """
+        content = with_hashes(content, arrays)
         units, used = _keep_used(self._units(source_id, content, arrays), arrays)
-        return Answer(self._milled(source_id, content, units, self._kept_bytes(units, used)), used)
+        pixels = {u.pixels_hash: used[u.pixels_array] for u in units if u.pixels_array is not None}
+        kept_bytes = self._keep_pixels(pixels) + self._keep_content(source_id, content)
+        return Answer(self._milled(source_id, content, units, kept_bytes), used)
 
     def finish_piece(self, piece: Piece, arrays: Arrays) -> Piece:
         """A range of a long file in which nothing is left to be recognised, with hashes of its pictures.
@@ -71,7 +91,7 @@ class Cutter:
         pictured = [(page.pixels_hash, page.pixels_array) for page in content.pages]
         pictured += [(region.pixels_hash, region.pixels_array) for region in content.regions]
         pixels = {name: arrays[index] for name, index in pictured if index is not None}
-        kept_bytes = self._keep(pixels) if self._keep else 0
+        kept_bytes = self._keep_pixels(pixels)
         return replace(piece, content=content, n_arrays=len(arrays), kept_bytes=kept_bytes)
 
     def cut_joined(self, source_id: str, content: Content, kept_bytes: int) -> Answer:
@@ -84,17 +104,17 @@ class Cutter:
 
         Raises:
             NoContentError: Not one unit came out.
+            LakeError: It is to be kept, and the lake does not take it.
         """
         units = self._units(source_id, content, ())
+        kept_bytes += self._keep_content(source_id, content)
         return Answer(self._milled(source_id, content, units, kept_bytes))
 
-    def _kept_bytes(self, units: Sequence[Unit], arrays: Arrays) -> int:
-        """Keep the pixels of units, and give the bytes written."""
-        if self._keep is None:
-            return 0
-        return self._keep(
-            {u.pixels_hash: arrays[u.pixels_array] for u in units if u.pixels_array is not None}
-        )
+    def _keep_pixels(self, pixels: Mapping[str, np.ndarray]) -> int:
+        return self._keep.pixels(pixels) if self._keep.pixels else 0
+
+    def _keep_content(self, source_id: str, content: Content) -> int:
+        return self._keep.content(source_id, content) if self._keep.content else 0
 
     def _units(self, source_id: str, content: Content, arrays: Arrays) -> list[Unit]:
         units = segment(source_id, content, arrays, self._options)

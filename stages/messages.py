@@ -76,7 +76,7 @@ class Milled:
         rejects: Parts that were lost.
         units: In order of unit_id; `pixels_array` counts in the arrays that travel beside this.
         tokens: Length of each unit's embedded text in tokens of the text space, 0 without text.
-        kept_bytes: What was written of its pixels to be kept.
+        kept_bytes: What was written of its pixels and its content to be kept.
     """
 
     source_id: str
@@ -99,9 +99,33 @@ class UnpackRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RecutRequest:
+    """Cut the content anew that is kept of a source under this key; answered with `Milled`, no pixels beside it."""
+
+    source_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unpacked:
     """Tokens of each text of an `UnpackRequest`; its pixels travel beside this, in its order."""
 
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeriveRequest:
+    """Have the generator with this key say something of units that it cannot tell apart; their pixels travel beside."""
+
+    generator: str
+    parents: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What was said, as units, each with its length in tokens of the text space."""
+
+    units: tuple[Unit, ...]
     tokens: tuple[int, ...]
 
 

@@ -191,10 +191,7 @@ def kind_of(
 
 def paths_of(folder: Path, ref: SegmentRef) -> SegmentPaths:
     places = {file.key.rpartition("/")[2]: folder / file.key for file in ref.files}
-    deleted = folder / ref.deleted.key if ref.deleted else None
-    return SegmentPaths(
-        places["index.faiss"], places["rows.arrow"], places.get("full.npy"), deleted
-    )
+    return SegmentPaths.of(places, folder / ref.deleted.key if ref.deleted else None)
 
 
 def put(folder: Path, data: bytes, suffix: str) -> FileRef:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from schemas.blobs import BlobStore
 from schemas.manifest import FileRef, IndexManifest, Manifest, SegmentRef
 from schemas.space import SpaceContract
+from schemas.space_map import SpaceMap
 from schemas.tables import SEGMENT_ROWS, SNAPSHOT_SOURCES
 from stages.index.build import BuildRequest, IndexKind, build_segment, segment_files
 from stages.index.families.protocol import NO_QUANTISER
@@ -102,7 +103,7 @@ def index_of(partition: str, segments: Sequence[SegmentRef], **changes: object) 
     return replace(entry, **changes)
 
 
-def put_snapshot(
+def put_snapshot(  # noqa: PLR0913  # whatever a test wants to be special
     blobs: BlobStore,
     indexes: Sequence[IndexManifest],
     *,
@@ -110,6 +111,7 @@ def put_snapshot(
     built_after: int = 0,
     places: Mapping[str, str] | None = None,
     spaces: tuple[SpaceContract, ...] = (SPACE,),
+    maps: tuple[SpaceMap, ...] = (),
 ) -> Manifest:
     """Write the manifest and the sources (uri -> source_id) of a snapshot."""
     named = places or {"file:///a.txt": "source"}
@@ -119,7 +121,7 @@ def put_snapshot(
     put_file(blobs, NO_PROTOTYPES, "npy")
     put_file(blobs, NO_TRUTH, "arrow")
     origin = Origin(run_id, "2026-01-01T00:00:00+00:00", {"completions": built_after})
-    manifest = snapshot_manifest(origin, spaces, indexes, sources, {})
+    manifest = snapshot_manifest(origin, spaces, indexes, sources, {}, maps=maps)
     blobs.put(f"snapshots/{manifest.snapshot_id}/manifest.json", manifest.to_json().encode())
     return manifest
 

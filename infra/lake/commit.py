@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from infra.lake import paths
 from infra.lake.align import align, check_vectors
+from infra.lake.live import BATCH_KIND
 from schemas.errors import LakeError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
 
-_KINDS: Final = pa.array(["path", "units", "space"])
+_KINDS: Final = pa.array(["path", "units", "space", "derived", BATCH_KIND])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ def _check_completions(completions: pa.Table) -> None:
     _check_unique(paths_done, ["uri"], "completions of kind path")
     _check_unique(units_done, ["source_id"], "completions of kind units")
     _check_unique(spaces_done, ["source_id", "fingerprint"], "completions of kind space")
+    derived_done = completions.filter(pc.field("kind") == "derived")
+    _check_unique(derived_done, ["source_id", "fingerprint"], "completions of kind derived")
 
 
 def _check_unique(rows: pa.Table, keys: list[str], what: str) -> None:

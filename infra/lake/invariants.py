@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from infra.lake.paths import TableSpec
-    from infra.lake.read import InputColumn, LakeView
+    from infra.lake.read import LakeView
+    from schemas.space import SpaceContract
 
 
 @dataclass(slots=True)
@@ -48,12 +49,12 @@ class Broken:
         )
 
 
-def check_invariants(view: LakeView, inputs: Mapping[str, InputColumn]) -> Broken:
+def check_invariants(view: LakeView, spaces: Mapping[str, SpaceContract]) -> Broken:
     """Compare the tables with each other.
 
     Args:
         view: All of the lake, not of live rows alone: a file that comes back finds what it had.
-        inputs: Which column of the units each space embeds, by space key; a space that is not among them is left out.
+        spaces: What is known of each space, by its key; one that is not among them is left out.
 
     Raises:
         LakeError: A table cannot be read.
@@ -62,8 +63,8 @@ def check_invariants(view: LakeView, inputs: Mapping[str, InputColumn]) -> Broke
     _check_paths(view, broken)
     _check_units(view, broken)
     for key in view.space_keys():
-        if key in inputs:
-            lost = _without_vector(view, key, inputs[key])
+        if key in spaces:
+            lost = _without_vector(view, key, spaces[key])
             if lost:
                 broken.unembedded[key] = lost
     for spec in (paths.SOURCES, paths.UNITS, paths.COMPLETIONS):
@@ -110,14 +111,15 @@ def _said_units(view: LakeView) -> pa.Table:
     return rows.group_by("source_id", use_threads=False).aggregate([("units", "last")])
 
 
-def _without_vector(view: LakeView, key: str, column: InputColumn) -> list[str]:
-    """Sources that are complete in a space, with a unit that has neither a vector nor a reject."""
-    live = view.live
+def _without_vector(view: LakeView, key: str, space: SpaceContract) -> list[str]:
+    """Sources that are complete in a space, with a unit that it takes and that has neither a vector nor a reject."""
+    live, column = view.live, space.input_column
     complete = live.spaces.filter(pc.field("fingerprint") == key)["source_id"]
     names = [*PARTITION_COLUMNS, "unit_id", "source_id", "batch", column]
     units = view.all_rows(paths.UNITS, names, pc.field(column) != "")
     units = units.filter(is_latest(units, "source_id", live.units))
     units = units.filter(pc.is_in(units["source_id"], value_set=as_array(complete)))
+    units = units.filter(taken(units, space))
     batches = as_array(live.batches["batch"])
     visible = pc.field("batch").isin(batches)
     vectors = view.all_rows(paths.embeddings(key), [*PARTITION_COLUMNS, "input_hash"], visible)
@@ -128,6 +130,19 @@ def _without_vector(view: LakeView, key: str, column: InputColumn) -> list[str]:
     rejected = pc.is_in(units["unit_id"], value_set=as_array(rejects["unit_id"]))
     lost = units.filter(pc.invert(pc.or_(has_vector, rejected)))
     return sorted(pc.unique(lost["source_id"]).to_pylist())
+
+
+def taken(units: pa.Table, space: SpaceContract) -> pa.ChunkedArray:
+    """Mask of the units that a space embeds if they have its input.
+
+    Args:
+        units: Any rows with their partition.
+        space: Which.
+    """
+    names = pc.binary_join_element_wise(*(units[name] for name in PARTITION_COLUMNS), "/")
+    if not space.partitions:
+        return pc.is_valid(names)
+    return pc.is_in(names, value_set=pa.array(space.partitions))
 
 
 def _check_repeats(view: LakeView, spec: TableSpec, broken: Broken) -> None:

@@ -14,8 +14,9 @@ from infra.lake.align import align
 from infra.lake.commit import CommitBatch, CommitStep, plan_steps
 from infra.lake.delta import DeltaTables
 from infra.lake.lock import WriterLock
-from infra.lake.read import InputColumn, LakeView
+from infra.lake.read import LakeView
 from infra.lake.repair import Repairer
+from infra.lake.spaces import SpaceBook
 from infra.lake.sweep import Sweeper
 from schemas.errors import ConflictError, LakeError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from infra.lake.state import EmbeddedInputs, LakeState, SourceFacts
     from schemas.blobs import BlobStore
     from schemas.partition import Partition
+    from schemas.space import SpaceContract
 
 FORMAT_VERSION: Final = 1
 
@@ -75,6 +77,11 @@ class Lake:
         """Segments, snapshots and the pointer."""
         return self._blobs
 
+    @property
+    def spaces(self) -> SpaceBook:
+        """What its spaces are."""
+        return SpaceBook(self._blobs)
+
     @contextmanager
     def writer(
         self, run_id: str, *, wait_s: float = 0.0, on_wait: Callable[[str], None] = lambda _: None
@@ -98,7 +105,7 @@ class Lake:
         self,
         run_id: str,
         *,
-        inputs: Mapping[str, InputColumn],
+        spaces: Mapping[str, SpaceContract],
         progress: Progress,
         wait_s: float = 0.0,
         on_wait: Callable[[str], None] = lambda _: None,
@@ -107,7 +114,7 @@ class Lake:
 
         Args:
             run_id: Of this repair, never used before.
-            inputs: Which column of the units each space embeds, by space key.
+            spaces: What is known of each space, by its key.
             progress: Hears what is looked at.
             wait_s: How long to wait for another writer that is there.
             on_wait: Hears who is waited for.
@@ -121,7 +128,7 @@ class Lake:
                 self._tables,
                 run_id,
                 lock.number,
-                inputs=inputs,
+                spaces=spaces,
                 progress=progress,
             )
 
@@ -177,7 +184,7 @@ class Lake:
             ConflictError: Outside of :meth:`writer`.
         """
         lock = self._held()
-        return Sweeper(self._tables, lock.run_id, lock.number)
+        return Sweeper(self._tables, lock.run_id, lock.number, self.spaces.dropped())
 
     def record_run(self, row: Mapping[str, Any]) -> None:
         """Append a row to `runs`, once a run.

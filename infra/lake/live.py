@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,9 @@ from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# Of a batch with vectors or rejects that no source is complete by: a sample, or what a sweep leaves of a batch.
+BATCH_KIND: Final = "batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Live:
         units: Latest (source_id, fingerprint, batch, seq) of kind units, live or not.
         live_units: Those of `units` whose source is live: the one batch that holds its live units.
         spaces: (source_id, fingerprint) that hold for the latest units of their source.
+        derived: The same of generators whose texts are among those units.
     """
 
     batches: pa.Table
@@ -33,6 +37,7 @@ class Live:
     units: pa.Table
     live_units: pa.Table
     spaces: pa.Table
+    derived: pa.Table
 
 
 def digest_completions(completions: pa.Table) -> Live:
@@ -40,10 +45,6 @@ def digest_completions(completions: pa.Table) -> Live:
     completions = completions.select(COMPLETIONS.names).sort_by("seq")
     paths = _latest(completions, "path", ["uri"], ["source_id", "fingerprint", "batch"])
     units = _latest(completions, "units", ["source_id"], ["fingerprint", "batch", "seq"])
-    spaces = _latest(completions, "space", ["source_id", "fingerprint"], ["seq"])
-    # Vectors that were complete for earlier units say nothing about the units that replaced them.
-    units_seq = lookup(units["source_id"], units["seq"], spaces["source_id"])
-    current = pc.fill_null(pc.greater_equal(spaces["seq"], units_seq), fill_value=False)
     sources = pc.unique(paths.filter(pc.field("source_id") != "")["source_id"])
     return Live(
         batches=completions.group_by("batch").aggregate([("seq", "min")]).sort_by("batch"),
@@ -51,7 +52,8 @@ def digest_completions(completions: pa.Table) -> Live:
         sources=sources,
         units=units,
         live_units=units.filter(pc.is_in(units["source_id"], value_set=sources)),
-        spaces=spaces.filter(current),
+        spaces=_of_latest_units(completions, "space", units),
+        derived=_of_latest_units(completions, "derived", units),
     )
 
 
@@ -69,6 +71,17 @@ def as_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
+def by_source(rows: pa.Table) -> dict[str, frozenset[str]]:
+    """Fingerprints by source_id; equal sets are one object."""
+    found: dict[str, frozenset[str]] = {}
+    sets: dict[frozenset[str], frozenset[str]] = {}
+    columns = (rows["source_id"].to_pylist(), rows["fingerprint"].to_pylist())
+    for source_id, key in zip(*columns, strict=True):
+        together = found.get(source_id, frozenset()) | {key}
+        found[source_id] = sets.setdefault(together, together)
+    return found
+
+
 def is_latest(rows: pa.Table, key: str, live: pa.Table) -> pa.Array:
     """Mask of the rows whose (`key`, batch) is a pair in `live`, which has each key once."""
     batches = lookup(live[key], live["batch"], rows[key])
@@ -79,6 +92,13 @@ def joined(rows: pa.Table, column: str) -> pa.ChunkedArray:
     """``modality/granularity/hash`` of each row, the hash from that column."""
     parts = [rows[name] for name in (*PARTITION_COLUMNS, column)]
     return pc.binary_join_element_wise(*parts, "/")
+
+
+def _of_latest_units(completions: pa.Table, kind: str, units: pa.Table) -> pa.Table:
+    """What was complete for earlier units says nothing about the units that replaced them."""
+    rows = _latest(completions, kind, ["source_id", "fingerprint"], ["seq"])
+    units_seq = lookup(units["source_id"], units["seq"], rows["source_id"])
+    return rows.filter(pc.fill_null(pc.greater_equal(rows["seq"], units_seq), fill_value=False))
 
 
 def _latest(completions: pa.Table, kind: str, keys: Sequence[str], values: list[str]) -> pa.Table:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from infra.lake import paths
 from infra.lake.delta import read_table, table_dim
 from infra.lake.hexkeys import HexKeys
-from infra.lake.live import Live, as_array, digest_completions, is_latest, lookup
+from infra.lake.live import Live, as_array, by_source, digest_completions, is_latest, lookup
 from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
 from infra.lake.stream import LiveUnits, stream_live
 from infra.lake.vectors import FoundVectors, VectorTable, embedding_of
@@ -93,6 +93,7 @@ class LakeView:
             units_done=dict(zip(sources, done, strict=True)),
             spaces_done=set(in_spaces),
             live_sources=set(self.live.sources.to_pylist()),
+            derived_done=by_source(self.live.derived),
         )
 
     def facts(self, source_ids: Iterable[str]) -> dict[str, SourceFacts]:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from infra.lake.inspect import DamagedFile, InspectedTable, Progress
     from infra.lake.invariants import Broken
     from infra.lake.paths import TableSpec
-    from infra.lake.read import InputColumn
     from schemas.blobs import BlobStore
+    from schemas.space import SpaceContract
 
 _ROUNDS = 4  # what is withdrawn in one may show more in the next; two are the most ever seen
 
@@ -60,7 +60,7 @@ class Repairer:
         tables: The same as tables.
         run_id: Of this repair.
         token: Of the writer.
-        inputs: Which column of the units each space embeds, by space key.
+        spaces: What is known of each space, by its key.
         progress: Hears what is looked at.
     """
 
@@ -71,14 +71,14 @@ class Repairer:
         run_id: str,
         token: int,
         *,
-        inputs: Mapping[str, InputColumn],
+        spaces: Mapping[str, SpaceContract],
         progress: Progress,
     ) -> None:
         self._blobs = blobs
         self._tables = tables
         self._run_id = run_id
         self._token = token
-        self._inputs = inputs
+        self._spaces = spaces
         self._progress = progress
         self._rewrites = 0
         self._found = Repaired()
@@ -167,11 +167,11 @@ class Repairer:
         keys = {
             name.removeprefix("embeddings/") for name in tables if name.startswith("embeddings/")
         }
-        if not keys - self._inputs.keys():
+        if not keys - self._spaces.keys():
             return
         view = LakeView(self._tables)
         rows = view.completions()
-        of_space = _among(rows, "kind", ["space"], "fingerprint", keys - self._inputs.keys())
+        of_space = _among(rows, "kind", ["space"], "fingerprint", keys - self._spaces.keys())
         self._rewrite_completions(rows.filter(pc.invert(of_space)), _batches(view))
 
     def _say_taken_out(self, spec: TableSpec, damaged: list[DamagedFile]) -> None:
@@ -204,7 +204,7 @@ class Repairer:
     def _restore_invariants(self) -> None:
         for number in range(_ROUNDS):
             view = LakeView(self._tables)
-            broken = check_invariants(view, self._inputs)
+            broken = check_invariants(view, self._spaces)
             if broken.holds:
                 return
             if number == 0:
@@ -228,7 +228,7 @@ class Repairer:
         self._withdrawn(sources, uris)
         rows = view.completions()
         of_path = _among(rows, "kind", ["path"], "uri", uris)
-        of_source = _among(rows, "kind", ["units", "space"], "source_id", sources)
+        of_source = _among(rows, "kind", ["units", "space", "derived"], "source_id", sources)
         kept = rows.filter(pc.invert(pc.or_(of_path, of_source)))
         self._rewrite_completions(kept, _batches(view))
         for what, names in (("names", uris), ("contents", sources)):

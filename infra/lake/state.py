@@ -74,12 +74,14 @@ class LakeState:
         units_done: source_id -> (fingerprint of decoding and segmenting, batch), the latest.
         spaces_done: (source_id, space key) whose units, as of now, all have their vectors.
         live_sources: source_ids with content under at least one path.
+        derived_done: source_id -> keys of the generators whose texts are among its units, as of now.
     """
 
     paths: dict[str, KnownPath] = field(default_factory=dict)
     units_done: dict[str, tuple[str, str]] = field(default_factory=dict)
     spaces_done: set[tuple[str, str]] = field(default_factory=set)
     live_sources: set[str] = field(default_factory=set)
+    derived_done: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 class EmbeddedInputs(MutableSet[Input]):

@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 from infra.lake import paths
 from infra.lake.delta import file_rows
 from infra.lake.files import ROWS_PER_FILE
-from infra.lake.live import as_array, is_latest, joined
+from infra.lake.live import BATCH_KIND, as_array, is_latest, joined
 from infra.lake.read import LakeView
 from schemas.errors import LakeError
 from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow.dataset as ds
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
 
-BATCH_KIND: Final = (
-    "batch"  # of what is left of a batch of which only vectors or rejects are needed
-)
 _SMALL_ROWS: Final = ROWS_PER_FILE // 2
 
 
@@ -63,12 +60,16 @@ class Sweeper:
         tables: Of the lake.
         run_id: Of this sweep; names its files.
         token: Of the writer.
+        dropped: Keys of spaces of which nothing is needed any more.
     """
 
-    def __init__(self, tables: DeltaTables, run_id: str, token: int) -> None:
+    def __init__(
+        self, tables: DeltaTables, run_id: str, token: int, dropped: Collection[str] = ()
+    ) -> None:
         self._tables = tables
         self._run_id = run_id
         self._token = token
+        self._dropped = dropped
         self._view = LakeView(tables)
         self._hashes = {column: self._hashes_of(column) for column in ("text_hash", "pixels_hash")}
 
@@ -189,6 +190,8 @@ class Sweeper:
             mask = self._view.rejects_that_hold(rows)
         elif spec is paths.RUNS:
             mask = pa.repeat(pa.scalar(value=True), rows.num_rows)
+        elif spec.name.removeprefix("embeddings/") in self._dropped:
+            mask = pa.repeat(pa.scalar(value=False), rows.num_rows)
         else:
             complete = pc.is_in(rows["batch"], value_set=as_array(live.batches["batch"]))
             mask = pc.and_(complete, self._is_used(rows))
@@ -222,12 +225,18 @@ class Sweeper:
         is_units = pc.and_(
             pc.equal(rows["kind"], "units"), is_latest(rows, "source_id", live.live_units)
         )
-        spaces = live.spaces
-        current = pc.is_in(
-            _pair(rows, rows["seq"]), value_set=as_array(_pair(spaces, spaces["seq"]))
-        )
-        is_space = pc.and_(pc.equal(rows["kind"], "space"), pc.and_(of_live, current))
-        kept = rows.filter(pc.or_(pc.or_(is_path, is_units), is_space))
+        gone = pc.is_in(rows["fingerprint"], value_set=pa.array(sorted(self._dropped), pa.string()))
+        is_current = [
+            pc.and_(
+                pc.equal(rows["kind"], kind),
+                pc.is_in(
+                    _pair(rows, rows["seq"]), value_set=as_array(_pair(current, current["seq"]))
+                ),
+            )
+            for kind, current in (("space", live.spaces), ("derived", live.derived))
+        ]
+        of_units = pc.and_(pc.and_(of_live, pc.or_(*is_current)), pc.invert(gone))
+        kept = rows.filter(pc.or_(pc.or_(is_path, is_units), of_units))
         return pa.concat_tables([kept, self._batch_rows(kept)]).sort_by(
             [(name, "ascending") for name in paths.COMPLETIONS.sort_by]
         )

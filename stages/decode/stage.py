@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
-from stages.cutter import Cutter
+from stages.cutter import NOTHING, Cutter, Keep
 from stages.decode._fence import fenced
 from stages.decode._ffmpeg import program
 from stages.decode.registry import decode_as, decode_span, find_spans, join_pieces
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from schemas.source import SourceFile
     from schemas.space import SpaceContract
-    from stages.cutter import Keep
     from stages.decode.options import DecodeOptions
     from stages.ranges import Span
 
@@ -41,7 +40,7 @@ class DecodeStage:
         options: DecodeOptions,
         text_space: SpaceContract,
         open_file: Callable[[SourceFile], AbstractContextManager[Path]],
-        keep: Keep | None = None,
+        keep: Keep = NOTHING,
     ) -> None:
         self._options = options
         self._open_file = open_file

@@ -84,6 +84,15 @@ class ConSE:
         self._text = minilm.MiniLM(self.query_space)
         self._label_vectors: dict[int, np.ndarray] = {}
 
+    def load(self) -> None:
+        """Load the classifier now.
+
+        Raises:
+            ContractError: The installed model is not the contract's.
+            MissingExtraError: The model's package is not installed.
+        """
+        _ = self._model
+
     def encode(self, stacks: Sequence[np.ndarray]) -> np.ndarray:
         """Embed stacks of frames.
 
@@ -99,7 +108,7 @@ class ConSE:
         """
         check_stacks(stacks, self.contract)
         frames = [frame for stack in stacks for frame in stack]
-        mixes = self._mix_labels(self._logits(frames))
+        mixes = self._mix_labels(self.logits(frames))
         vectors = means_of(mixes, [len(stack) for stack in stacks])
         for row, mean in enumerate(vectors):
             vectors[row] = mean / np.linalg.norm(mean)  # row by row: all at once has other low bits
@@ -109,7 +118,8 @@ class ConSE:
         """Embed text queries into this space, float32 [len(texts), 384]."""
         return self._text.encode_queries(texts)
 
-    def _logits(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+    def logits(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """What the classifier says of frames, uint8 [224, 224, 3] each: float32 [n, 1000], in order of the labels."""
         import torch
 
         rows = self.contract.batch_frames

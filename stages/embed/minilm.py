@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -85,8 +85,8 @@ def _cpu_computes_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-class MiniLM:
-    """Embeds texts with fixed shapes, so that a vector does not depend on its neighbours.
+class MiniLMPasses:
+    """The model's forward passes over texts, with fixed shapes: what comes of a text does not depend on its neighbours.
 
     A text's own token count picks its bucket; every forward pass of a bucket has the same number of rows, short
     ones are filled with dummy rows. Weights and tokeniser load on first use.
@@ -98,6 +98,34 @@ class MiniLM:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as it would be embedded, special tokens included, before truncation."""
         return [len(ids) for ids in self._token_ids(texts, self.contract.document_prompt)]
+
+    def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
+        # One by one: encode_batch would start a thread pool beside the pinned threads.
+        return [self._tokeniser.encode(valid_unicode(prompt + text)).ids for text in texts]
+
+    def _forward(self, batch: Sequence[Sequence[int]], at: Pass) -> dict[str, Any]:
+        """What the model makes of one pass."""
+        import torch
+
+        ids, mask = padded(batch, at)
+        features = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": torch.zeros_like(ids),
+        }
+        return forward(self._model, features, self.contract.threads)
+
+    @property
+    def _tokeniser(self) -> Tokenizer:
+        return load_tokeniser()
+
+    @property
+    def _model(self) -> SentenceTransformer:
+        return _load_model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
+
+
+class MiniLM(MiniLMPasses):
+    """Embeds texts to one vector each."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed documents, float32 [len(texts), 384], each of norm 1.
@@ -112,39 +140,17 @@ class MiniLM:
         """Embed queries, float32 [len(texts), 384], each of norm 1."""
         return self._embed(self._token_ids(texts, self.contract.query_prompt))
 
-    def _token_ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
-        # One by one: encode_batch would start a thread pool beside the pinned threads.
-        return [self._tokeniser.encode(valid_unicode(prompt + text)).ids for text in texts]
-
     def _embed(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         vectors = np.empty((len(token_ids), self.contract.dim), dtype=np.float32)
         for at in passes([len(ids) for ids in token_ids], self.contract):
-            vectors[at.members] = self._forward([token_ids[i] for i in at.members], at)
+            out = self._forward([token_ids[i] for i in at.members], at)
+            vectors[at.members] = rows_of(out, len(at.members))
         return vectors
-
-    def _forward(self, batch: Sequence[Sequence[int]], at: Pass) -> np.ndarray:
-        """One pass; float32 [len(batch), dim]."""
-        import torch
-
-        ids, mask = padded(batch, at)
-        features = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "token_type_ids": torch.zeros_like(ids),
-        }
-        return rows_of(forward(self._model, features, self.contract.threads), len(batch))
-
-    @property
-    def _tokeniser(self) -> Tokenizer:
-        return _load_tokeniser()
-
-    @property
-    def _model(self) -> SentenceTransformer:
-        return _load_model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
 
 
 @cache
-def _load_tokeniser() -> Tokenizer:
+def load_tokeniser() -> Tokenizer:
+    """The model's tokeniser, which neither truncates nor pads; checked against its digest."""
     from tokenizers import Tokenizer
 
     path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)

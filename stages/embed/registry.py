@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
 from schemas.errors import ConfigError, ContractError
-from stages.embed import conse, minilm
+from stages.embed import conse, minilm, minilm_tokens, splade
 from stages.embed.configured import Adapter, as_installed, contract_of
 from stages.embed.probe import Proven
 
@@ -63,7 +63,9 @@ class AdapterRow:
 
 SPACES: Final[dict[str, SpaceRow]] = {
     "minilm": SpaceRow(minilm.contract, "stages.embed.minilm:MiniLM"),
+    "minilm-tokens": SpaceRow(minilm_tokens.contract, "stages.embed.minilm_tokens:MiniLMTokens"),
     "conse": SpaceRow(conse.contract, "stages.embed.conse:ConSE"),
+    "splade": SpaceRow(splade.contract, "stages.embed.splade:Splade"),
 }
 
 ADAPTERS: Final[dict[str, AdapterRow]] = {

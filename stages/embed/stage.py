@@ -27,14 +27,18 @@ class EmbedStage:
     Args:
         contracts: Of the spaces, as this machine's configuration has them.
         probes: What their encoders made of their self-checks before, by key; those not named are not checked.
+        published: Further spaces that may be asked, as a manifest has them: one that is being replaced is asked
+            questions though it is in the profile no more.
     """
 
     def __init__(
         self,
         contracts: Sequence[SpaceContract],
         probes: Mapping[str, Probe] = MappingProxyType({}),
+        published: Sequence[SpaceContract] = (),
     ) -> None:
-        self._contracts = {contract.key: contract for contract in contracts}
+        self._contracts = {contract.key: contract for contract in (*published, *contracts)}
+        self._own = {contract.key for contract in contracts}
         self._probes = probes
         self._encoders: dict[str, Encoder] = {}
 
@@ -63,7 +67,9 @@ class EmbedStage:
     def _encoder(self, contract: SpaceContract) -> Encoder:
         if contract.key not in self._encoders:
             self._encoders[contract.key] = make_encoder(
-                contract, trusted=True, recorded=self._probes.get(contract.key)
+                contract,
+                trusted=contract.key in self._own,
+                recorded=self._probes.get(contract.key),
             )
         return self._encoders[contract.key]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from stages.index.dims import indexed, keeps_full
 from stages.index.families.registry import family
 from stages.index.full import full_bytes
 from stages.index.health import health
+from stages.index.segments import TOKEN_FILES
 from stages.index.truth import nearest_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ INDEX_FILE: Final = "index.faiss"
 ROWS_FILE: Final = "rows.arrow"
 STATS_FILE: Final = "stats.json"
 FULL_FILE: Final = "full.npy"
+# Whose bytes name a segment, in this order.
+NAMED_FILES: Final = (INDEX_FILE, ROWS_FILE, FULL_FILE, *TOKEN_FILES)
 DIGEST_COLUMN: Final = "vector_digest"
 RESCORE_BITS: Final = 16
 _BATCH_ROWS: Final = 1 << 16
@@ -120,30 +123,49 @@ def build_segment(request: BuildRequest, vectors: np.ndarray, trained: np.ndarra
     """
     kind = request.kind
     rows = canonical_rows(request.rows, kind.place)
-    if len(rows) != len(vectors):
-        raise VectorError(f"{kind.place}: {len(rows)} rows but {len(vectors)} vectors")
     checked = checked_vectors(vectors, kind.dim, kind.place)
-    data = {
-        INDEX_FILE: _index_bytes(kind, checked, trained),
-        ROWS_FILE: _ipc_bytes(rows),
-    }
+    data = searched_files(kind, rows, checked, trained)
     if keeps_full(kind.family, kind.dim, kind.parameters):
         data[FULL_FILE] = full_bytes(checked, kind.parameters.get("rescore_bits", RESCORE_BITS))
-    sums = {name: hashlib.sha256(array.data).hexdigest() for name, array in data.items()}
-    segment = segment_digest(sums)
     built_from = request.input_digest or input_digest(request, trained)
-    data[STATS_FILE] = _stats_bytes(kind, len(rows), segment, built_from)
+    ref = sealed(replace(request, input_digest=built_from), data)
+    ref = replace(ref, health=health(checked, normalised=kind.normalised))
+    nearest = None
+    if request.queries is not None:
+        nearest = nearest_of(request.queries, rows, checked, kind.metric)
+    return Answer(BuiltSegment(ref, nearest), tuple(data.values()))
+
+
+def searched_files(
+    kind: IndexKind, rows: pa.Table, vectors: np.ndarray, trained: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The bytes of index.faiss and rows.arrow, uint8, by name.
+
+    Args:
+        kind: What all segments of the index have in common.
+        rows: From `canonical_rows`.
+        vectors: From `checked_vectors`, one for each row.
+        trained: uint8, empty for a family that does not train.
+
+    Raises:
+        VectorError: There are not as many vectors as rows, or nothing was trained.
+    """
+    if len(rows) != len(vectors):
+        raise VectorError(f"{kind.place}: {len(rows)} rows but {len(vectors)} vectors")
+    return {INDEX_FILE: _index_bytes(kind, vectors, trained), ROWS_FILE: _ipc_bytes(rows)}
+
+
+def sealed(request: BuildRequest, data: dict[str, np.ndarray]) -> SegmentRef:
+    """Name a segment after the bytes of its files, uint8 by name, and add its stats.json to them."""
+    sums = {name: hashlib.sha256(array.data).hexdigest() for name, array in data.items()}
+    segment, rows = segment_digest(sums), len(request.rows)
+    data[STATS_FILE] = _stats_bytes(request.kind, rows, segment, request.input_digest)
     sums[STATS_FILE] = hashlib.sha256(data[STATS_FILE].data).hexdigest()
     files = tuple(
         FileRef(f"segments/{segment}/{name}", array.nbytes, sums[name])
         for name, array in data.items()
     )
-    found = health(checked, normalised=kind.normalised)
-    ref = SegmentRef(segment, built_from, len(rows), files, request.shard, health=found)
-    nearest = None
-    if request.queries is not None:
-        nearest = nearest_of(request.queries, rows, checked, kind.metric)
-    return Answer(BuiltSegment(ref, nearest), tuple(data.values()))
+    return SegmentRef(segment, request.input_digest, rows, files, request.shard)
 
 
 def with_digests(rows: pa.Table, vectors: np.ndarray) -> pa.Table:
@@ -164,8 +186,8 @@ def input_digest(request: BuildRequest, trained: np.ndarray) -> str:
 
 
 def segment_digest(sums: dict[str, str]) -> str:
-    """Name of a segment (32 hex characters) from the SHA-256 of its index.faiss, rows.arrow and full.npy."""
-    named = [sums[name] for name in (INDEX_FILE, ROWS_FILE, FULL_FILE) if name in sums]
+    """Name of a segment (32 hex characters) from the SHA-256 of all of its files but stats.json, by name."""
+    named = [sums[name] for name in NAMED_FILES if name in sums]
     return digest("segment", *named)
 
 

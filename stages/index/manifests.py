@@ -13,8 +13,10 @@ from schemas.tables import SNAPSHOT_SOURCES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import FileRef, Training
     from schemas.space import SpaceContract
+    from schemas.space_map import SpaceMap
     from stages.index.build import IndexKind
     from stages.index.validate import Validation
 
@@ -68,18 +70,30 @@ def index_manifest(kind: IndexKind, validation: Validation, described: Described
     )
 
 
-def snapshot_manifest(
+def snapshot_manifest(  # noqa: PLR0913 - all that a manifest names
     origin: Origin,
     spaces: Sequence[SpaceContract],
     indexes: Sequence[IndexManifest],
     sources: FileRef,
     router: dict[str, Any],
+    *,
+    inverted: Sequence[InvertedIndex] = (),
+    maps: Sequence[SpaceMap] = (),
 ) -> Manifest:
     """The manifest, in a fixed order, under the id that its contents give it."""
     ordered_spaces = tuple(sorted(spaces, key=lambda space: space.key))
     ordered = tuple(sorted(indexes, key=lambda index: (index.partition, index.space)))
+    terms = tuple(sorted(inverted, key=lambda index: (index.partition, index.encoder)))
+    ordered_maps = tuple(sorted(maps, key=lambda space_map: space_map.target))
     return Manifest(
-        snapshot_id=Manifest.identity(ordered_spaces, ordered, sources),
+        snapshot_id=Manifest.identity(
+            ordered_spaces,
+            ordered,
+            sources,
+            router=router,
+            inverted=terms,
+            maps=ordered_maps,
+        ),
         created_at=origin.created_at,
         run_id=origin.run_id,
         table_versions=dict(origin.table_versions),
@@ -87,6 +101,8 @@ def snapshot_manifest(
         indexes=ordered,
         sources=sources,
         router=router,
+        inverted=terms,
+        maps=ordered_maps,
     )
 
 

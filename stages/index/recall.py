@@ -50,8 +50,7 @@ class RecallMeter:
         near = self._truth.nearest
         if not near.scores.size:
             return dict.fromkeys(self._truth.queries.kinds, 1.0)
-        # One more than K: the row that a query was made from is found too, and does not count.
-        found = search_segments(self._segments, self.queries, K + 1, search, metric=self._metric)
+        found = self.found(search)
         wanted = np.minimum(K, (near.scores > -np.inf).sum(axis=1))
         kth = near.scores[np.arange(len(near.scores)), np.maximum(wanted - 1, 0)]
         right = near.scores >= (kth - SCORE_TOLERANCE)[:, None]
@@ -61,6 +60,10 @@ class RecallMeter:
             share = min(hits, wanted[i]) / wanted[i] if wanted[i] else 1.0
             shares.setdefault(kind, []).append(float(share))
         return {kind: float(np.mean(values)) for kind, values in sorted(shares.items())}
+
+    def found(self, search: Mapping[str, int]) -> Neighbours:
+        """What is found with one more than K: the row that a query was made from is found too, and does not count."""
+        return search_segments(self._segments, self.queries, K + 1, search, metric=self._metric)
 
     def _hits(self, found: Neighbours, query: int, right: np.ndarray) -> int:
         segment, row = found.segment[query], found.row[query]

@@ -7,6 +7,7 @@ How a single segment is asked is decided in asking.py, how answers become one ra
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 INDEX_FILE: Final = "index.faiss"
 ROWS_FILE: Final = "rows.arrow"
 FULL_FILE: Final = "full.npy"
+TOKEN_FILES: Final = ("tokens.npy", "offsets.npy", "kinds.npy")
 RESCORE: Final = "rescore"
 _RECONSTRUCT_ROWS: Final = 1 << 16
 _LARGEST_FACTOR: Final = 1 << 12  # knobs that were raised by more go to their largest
@@ -55,12 +57,34 @@ class SegmentPaths:
         rows: rows.arrow.
         full: full.npy of an index that rescores.
         deleted: Its tombstones, if rows were deleted.
+        tokens: tokens.npy, offsets.npy and kinds.npy of a segment for late interaction.
     """
 
     index: Path
     rows: Path
     full: Path | None = None
     deleted: Path | None = None
+    tokens: tuple[Path, Path, Path] | None = None
+
+    @classmethod
+    def of(cls, named: Mapping[str, Path], deleted: Path | None) -> SegmentPaths:
+        """From the files of a segment by their names.
+
+        Raises:
+            IntegrityError: index.faiss or rows.arrow is not among them.
+        """
+        if not {INDEX_FILE, ROWS_FILE} <= set(named):
+            raise IntegrityError(
+                f"a segment has no {INDEX_FILE} or no {ROWS_FILE}; it has {', '.join(named)}"
+            )
+        tokens = [named[name] for name in TOKEN_FILES if name in named]
+        return cls(
+            named[INDEX_FILE],
+            named[ROWS_FILE],
+            named.get(FULL_FILE),
+            deleted,
+            (tokens[0], tokens[1], tokens[2]) if len(tokens) == len(TOKEN_FILES) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +171,12 @@ class OpenSegment:
         """One row as plain values."""
         row: dict[str, Any] = self.rows.slice(number, 1).to_pylist()[0]
         return row
+
+    def find(self, unit_id: str) -> int | None:
+        """The number of a unit's row; None if it is not here."""
+        column = self.rows.column("unit_id")
+        at = bisect_left(range(len(column)), unit_id, key=lambda i: column[i].as_py())
+        return at if at < len(column) and column[at].as_py() == unit_id else None
 
     def vectors(self) -> np.ndarray:
         """All vectors as the index holds them, float32 [rows, dims] (a family with a codec has lost some bits)."""

@@ -18,23 +18,27 @@ import pyarrow as pa
 from schemas.errors import ConfigError, IntegrityError, VectorError
 from schemas.ids import digest_file
 from schemas.search import Candidate
+from stages.index.inverted import open_inverted
+from stages.index.late.codecs import Codebook
+from stages.index.late.search import LateIndex, checked_lists
+from stages.index.maps import AffineMap
 from stages.index.segments import (
-    FULL_FILE,
-    INDEX_FILE,
-    ROWS_FILE,
     OpenSegment,
     SegmentPaths,
     search_segments,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from schemas.filters import Filter
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import FileRef, IndexManifest, Manifest, SegmentRef
     from schemas.partition import Partition
+    from stages.index.bm25 import LexicalIndex
     from stages.index.segments import Neighbours
+    from stages.index.sparse import SparseIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ class OpenSnapshot:
         self._local_path = local_path
         self._indexes = {(str(i.parsed_partition), i.space): i for i in manifest.indexes}
         self._segments: dict[tuple[str, str], tuple[OpenSegment, ...]] = {}
+        self._late: dict[tuple[str, str], LateIndex] = {}
+        self._maps: dict[str, AffineMap] = {}
         self._opening = Lock()
+        self._inverted: dict[tuple[str, str], LexicalIndex | SparseIndex] = {}
 
     @classmethod
     def open(
@@ -87,12 +94,14 @@ class OpenSnapshot:
         return [(i.parsed_partition, i.space) for i in self.manifest.indexes]
 
     def entry(self, partition: Partition, space: str) -> IndexManifest:
-        """The manifest's entry for one index.
+        """The manifest's entry for one index, or for the old one that a map leads to from this space.
 
         Raises:
             ConfigError: The snapshot has no such index; the message names those it has.
         """
-        found = self._indexes.get((str(partition), space))
+        targets = [m.target for m in self.manifest.maps if m.source == space]
+        reached = (self._indexes.get((str(partition), key)) for key in (space, *targets))
+        found = next((entry for entry in reached if entry is not None), None)
         if found is None:
             there = ", ".join(f"{name} in {key}" for name, key in self._indexes) or "none"
             raise ConfigError(
@@ -108,27 +117,42 @@ class OpenSnapshot:
             IntegrityError: A file is missing or does not open.
         """
         entry = self.entry(partition, space)
-        key = (entry.partition, space)
+        key = (entry.partition, entry.space)
         with self._opening:
             if key not in self._segments:
                 self._segments[key] = tuple(self._open_segments(entry))
             return self._segments[key]
 
+    def inverted(self, entry: InvertedIndex) -> LexicalIndex | SparseIndex:
+        """What an entry of `manifest.inverted` names; its rows are those of the segments of the index beside it.
+
+        Raises:
+            IntegrityError: A file is missing or does not open.
+        """
+        segments = self.segments(entry.parsed_partition, entry.space)
+        key = (entry.partition, entry.encoder)
+        with self._opening:
+            if key not in self._inverted:
+                self._inverted[key] = open_inverted(entry, segments, self._local_path)
+            return self._inverted[key]
+
     def search(
         self,
         partition: Partition,
         space: str,
-        vectors: np.ndarray,
+        vectors: np.ndarray | Sequence[np.ndarray],
         k: int,
         *,
         where: Filter | None = None,
     ) -> list[list[Candidate]]:
-        """The nearest units of each query vector, best first; equal similarities in order of unit_id.
+        """The nearest units of each query, best first; equal similarities in order of unit_id.
 
         Args:
             partition: Where to look.
-            space: Key of the space that the vectors are in.
-            vectors: float32 [n_queries, dim] as the space's encoder gives them.
+            space: Key of the space that the vectors are in. Where the partition has no index in it, but one in a space
+                that the snapshot has a map into, they are mapped and asked there.
+            vectors: float32 [n_queries, dim] as the space's encoder gives them; of a space whose units have many
+                vectors, those of each query, float32 [n, dim].
             k: How many, at least 1; fewer come back where there are fewer.
             where: What the units must be like, and who asks; without, access labels are not looked at.
 
@@ -153,7 +177,7 @@ class OpenSnapshot:
         self,
         partition: Partition,
         space: str,
-        vectors: np.ndarray,
+        vectors: np.ndarray | Sequence[np.ndarray],
         k: int,
         *,
         where: Filter | None = None,
@@ -163,11 +187,36 @@ class OpenSnapshot:
             raise ConfigError(f"k is {k}; ask for at least 1")
         entry = self.entry(partition, space)
         segments = self.segments(partition, space)
-        queries = _checked_queries(vectors, self._dim(space), f"{partition} in {space}")
+        dim, place = self._dim(space), f"{partition} in {space}"
         allowed = [segment.mask(where) for segment in segments] if where else None
+        if entry.late is not None:
+            lists = checked_lists(list(vectors), dim, place)
+            return self.late_index(partition, space).search(lists, k, entry.search, allowed=allowed)
+        queries = _checked_queries(np.asarray(vectors), dim, place)
+        if entry.space != space:
+            queries = self.map_into(entry.space).apply(queries)
         return search_segments(
             segments, queries, k, entry.search, metric=entry.metric, allowed=allowed
         )
+
+    def late_index(self, partition: Partition, space: str) -> LateIndex:
+        """The opened index of a space whose units have many vectors.
+
+        Raises:
+            ConfigError: The snapshot has no such index.
+            IntegrityError: A file is missing or does not open, or units have one vector each there.
+        """
+        entry = self.entry(partition, space)
+        segments = self.segments(partition, space)
+        if entry.late is None:
+            raise IntegrityError(f"{partition} in {space} is no index for late interaction")
+        key = (entry.partition, space)
+        with self._opening:
+            if key not in self._late:
+                codebook = Codebook.read(self._local_path(entry.late.codebook.key))
+                paths = [self._segment_paths(ref) for ref in entry.segments]
+                self._late[key] = LateIndex.of(segments, paths, entry.parameters, codebook)
+            return self._late[key]
 
     def candidate(
         self, partition: Partition, space: str, similarity: float, at: tuple[int, int]
@@ -176,6 +225,17 @@ class OpenSnapshot:
         segment, row = at
         values = self.segments(partition, space)[segment].row(row)
         return _candidate(self.entry(partition, space), similarity, values)
+
+    def find(self, partition: Partition, unit_id: str) -> Candidate | None:
+        """A unit of a partition, from whichever of its indices has it; its similarity is 0."""
+        for where, space in self.indexes:
+            for number, segment in enumerate(
+                self.segments(where, space) if where == partition else ()
+            ):
+                row = segment.find(unit_id)
+                if row is not None:
+                    return self.candidate(partition, space, 0.0, (number, row))
+        return None
 
     def origin(
         self, partition: Partition, space: str, at: tuple[int, int]
@@ -199,6 +259,30 @@ class OpenSnapshot:
         except (OSError, ValueError) as error:
             raise IntegrityError(f"cannot read {path}: {error}") from error
         return found
+
+    def map_into(self, space: str) -> AffineMap:
+        """The map by which queries reach the indices of a space that is being replaced.
+
+        Raises:
+            ConfigError: The snapshot has none.
+            IntegrityError: Its file is missing or is no map.
+        """
+        found = next((m for m in self.manifest.maps if m.target == space), None)
+        if found is None:
+            raise ConfigError(
+                f"snapshot {self.manifest.snapshot_id} has no map into the space {space}"
+            )
+        with self._opening:
+            if space not in self._maps:
+                path = self._local_path(found.file.key)
+                opened = AffineMap.read(path, normalised=found.normalised)
+                dims = (self._dim(found.source), self._dim(space))
+                if opened.matrix.shape != dims:
+                    raise IntegrityError(
+                        f"{path} maps {list(opened.matrix.shape)}, the spaces have {list(dims)} dims"
+                    )
+                self._maps[space] = opened
+            return self._maps[space]
 
     def paths(self, source_id: str) -> SourcePlace:
         """Where a source can be found; of several places the first by path.
@@ -246,12 +330,11 @@ class OpenSnapshot:
 
     def _segment_paths(self, ref: SegmentRef) -> SegmentPaths:
         named = {f.key.rpartition("/")[2]: self._local_path(f.key) for f in ref.files}
-        if not {INDEX_FILE, ROWS_FILE} <= set(named):
-            raise IntegrityError(
-                f"segment {ref.digest} has no {INDEX_FILE} or no {ROWS_FILE}; it has {', '.join(named)}"
-            )
         deleted = self._local_path(ref.deleted.key) if ref.deleted else None
-        return SegmentPaths(named[INDEX_FILE], named[ROWS_FILE], named.get(FULL_FILE), deleted)
+        try:
+            return SegmentPaths.of(named, deleted)
+        except IntegrityError as error:
+            raise IntegrityError(f"segment {ref.digest}: {error}") from error
 
     def _dim(self, space: str) -> int:
         return next(s.dim for s in self.manifest.spaces if s.key == space)

@@ -110,7 +110,7 @@ def validate(request: ValidateRequest, originals: Sequence[np.ndarray]) -> Valid
     for i, vectors in zip(new, originals, strict=True):
         found = {STORED_COSINE: stored_cosine(opened[i], vectors)}
         refs[i] = replace(refs[i], health=refs[i].health | found)
-    broken = sum(_broken(request.segments[i]) for i in new)
+    broken = sum(broken_bytes(request.segments[i]) for i in new)
     tuned = tune_segments(kind, opened, request.truth, request.config, request.threads)
     candidate = Candidate(kind, opened, refs, request.table_rows, broken)
     checks = check_index(candidate, tuned.point, tuned.recalls, request.config)
@@ -147,6 +147,7 @@ def _search_one(
     return search_segments(segments, query, K, search, metric=kind.metric)
 
 
-def _broken(part: SegmentToCheck) -> int:
+def broken_bytes(part: SegmentToCheck) -> int:
+    """Files of a segment whose bytes are not what the manifest will say."""
     folder = Path(part.paths.index).parent
     return broken_files(part.ref, {f.key: folder / Path(f.key).name for f in part.ref.files})

@@ -10,7 +10,10 @@ from schemas.errors import IntegrityError
 from schemas.manifest import GateCheck, Manifest
 from stages.index.build import segment_digest
 from stages.index.gate import live_counts
+from stages.index.inverted_gate import check_inverted
+from stages.index.late.asked import LateMeter
 from stages.index.recall import RecallMeter
+from stages.index.segments import RESCORE
 from stages.index.snapshot import OpenSnapshot, check_file
 from stages.index.truth import read_truth
 
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from schemas.inverted import InvertedIndex
     from schemas.manifest import IndexManifest
     from schemas.partition import Partition
+    from stages.index.truth import Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,14 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
     Raises:
         IntegrityError: An id, a checksum, a digest or a count does not hold; names the file or the index.
     """
-    identity = Manifest.identity(manifest.spaces, manifest.indexes, manifest.sources)
+    identity = Manifest.identity(
+        manifest.spaces,
+        manifest.indexes,
+        manifest.sources,
+        router=manifest.router,
+        inverted=manifest.inverted,
+        maps=manifest.maps,
+    )
     if identity != manifest.snapshot_id:
         raise IntegrityError(
             f"the manifest says it is {manifest.snapshot_id}, but what it names is snapshot {identity}"
@@ -64,7 +76,21 @@ def verify(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verif
 def measure(manifest: Manifest, local_path: Callable[[str], Path]) -> tuple[Verified, ...]:
     """The same without the checksums of the files, for one who has taken them already."""
     snapshot = OpenSnapshot.open(manifest, local_path)
+    for entry in manifest.inverted:
+        _verify_inverted(snapshot, entry)
     return tuple(_verify_index(snapshot, *place, local_path) for place in snapshot.indexes)
+
+
+def _verify_inverted(snapshot: OpenSnapshot, entry: InvertedIndex) -> None:
+    beside = snapshot.entry(entry.parsed_partition, entry.space)
+    what = f"postings of {entry.partition}{f' in {entry.encoder}' if entry.encoder else ''}"
+    digests = [segment.digest for segment in beside.segments]
+    if [ref.segment for ref in entry.segments] != digests:
+        raise IntegrityError(f"the {what} are of other segments than its index in {entry.space}")
+    checks = check_inverted(snapshot.inverted(entry), entry, broken_files=0)
+    failed = [f"{check.name} is {check.value:g}" for check in checks if not check.passed]
+    if failed:
+        raise IntegrityError(f"the {what} do not hold: {', '.join(failed)}")
 
 
 def _verify_index(
@@ -79,11 +105,18 @@ def _verify_index(
             f"{partition} in {space}: {rows} rows with {different} different ids, the manifest says {entry.rows}"
         )
     truth = read_truth(local_path(entry.truth.key))
-    recalls = RecallMeter(truth, segments, entry.metric).recalls(entry.search)
+    recalls = _meter(snapshot, entry, truth).recalls(entry.search)
     recall = min(recalls.values(), default=1.0)
     wanted = next((c.threshold for c in entry.checks if c.name == "recall_at_10"), 0.0)
     check = GateCheck("recall_at_10", recall, wanted, at_least=True, passed=recall >= wanted)
     return Verified(str(partition), space, entry.rows, recall, (check,))
+
+
+def _meter(snapshot: OpenSnapshot, entry: IndexManifest, truth: Truth) -> RecallMeter:
+    place = entry.parsed_partition, entry.space
+    if entry.late is None:
+        return RecallMeter(truth, snapshot.segments(*place), entry.metric)
+    return LateMeter(truth, snapshot.late_index(*place), entry.search[RESCORE])
 
 
 def _check_digests(entry: IndexManifest) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from schemas.engine import Answer, Failure, Task
 from schemas.errors import GristmillError
-from stages.cutter import Cutter
+from stages.cutter import NOTHING, Cutter, Keep
 from stages.messages import DecodedPiece
 from stages.recognise.registry import Recogniser
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from schemas.config import Segmentation
     from schemas.space import SpaceContract
-    from stages.cutter import Keep
     from stages.messages import Decoded
     from stages.recognise.options import RecogniseOptions
 
@@ -31,7 +30,7 @@ class RecogniseStage:
         options: RecogniseOptions,
         segmentation: Segmentation,
         text_space: SpaceContract,
-        keep: Keep | None = None,
+        keep: Keep = NOTHING,
     ) -> None:
         self._options = options
         self._cutter = Cutter(segmentation, text_space, keep)

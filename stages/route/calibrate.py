@@ -10,7 +10,7 @@ are: a scale for each partition would punish the partitions that have good answe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.manifest import IndexManifest
+    from schemas.manifest import IndexManifest, Manifest
 
 _MIN_STD: Final = 0.02  # a background of alike answers would make every hit a miracle
 _DECIMALS: Final = 6
@@ -60,6 +60,19 @@ def space_scales(indexes: Iterable[IndexManifest]) -> dict[str, Scale]:
         if index.calibration:
             numbers.append((index.calibration["best_mean"], index.calibration["best_std"]))
     return {space: _mean(numbers) for space, numbers in found.items()}
+
+
+def as_asked(manifest: Manifest) -> list[IndexManifest]:
+    """The indices of a snapshot; what is asked by a map is calibrated to mapped questions."""
+    mapped = {
+        (measured.partition, space_map.target): measured.calibration
+        for space_map in manifest.maps
+        for measured in space_map.partitions
+    }
+    return [
+        replace(index, calibration=mapped.get((index.partition, index.space), index.calibration))
+        for index in manifest.indexes
+    ]
 
 
 def _mean(numbers: list[tuple[float, float]]) -> Scale:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from schemas.search import SearchResult, Way
+    from schemas.search import Mode, SearchResult, Way
     from stages.route.search import Retriever
 
 _DEPTH: Final = 50  # hits looked at, so that the reciprocal rank sees beyond the first ten
@@ -90,7 +90,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def evaluate(retriever: Retriever, queries: Sequence[Query]) -> dict[str, Any]:
-    """Measures by way and modality, and of the routed way by the first route.
+    """Measures by way and modality, by what counts (see `Mode`), and of the routed way by the first route.
 
     The ways: ``routed``; ``unified``, all partitions in one ranking by raw cosine; ``oracle``, asking exactly the
     partitions that hold a right answer, as a router without error would (all of them where none does).
@@ -106,18 +106,18 @@ def evaluate(retriever: Retriever, queries: Sequence[Query]) -> dict[str, Any]:
         "unified": _search(retriever, queries, way="unified"),
         "oracle": _search(retriever, queries, given=oracle),
     }
-    measured = {
-        way: [
-            measure(answers(result, query), query.relevant)
-            for result, query in zip(found, queries, strict=True)
-        ]
-        for way, found in results.items()
+    measured = {way: _measured(found, queries) for way, found in results.items()}
+    by_mode = {
+        f"{way}, {mode}": _measured(_search(retriever, queries, given=given, mode=mode), queries)
+        for mode in retriever.modes
+        for way, given in (("routed", None), ("oracle", oracle))
     }
     first = [result.routes[0].partition for result in results["routed"]]
     return {
         "queries": len(queries),
         "tables": {
             "By modality": _rows(measured, [query.modality for query in queries]),
+            "By what counts": _rows(by_mode, [query.modality for query in queries]),
             "By first route": _rows({"routed": measured["routed"]}, first, name="route"),
         },
     }
@@ -170,11 +170,17 @@ class _Answers:
         return f"{self._first.get(path, path)}{mark}{page}"
 
 
+def _measured(found: Sequence[SearchResult], queries: Sequence[Query]) -> list[dict[str, float]]:
+    pairs = zip(found, queries, strict=True)
+    return [measure(answers(result, query), query.relevant) for result, query in pairs]
+
+
 def _search(
     retriever: Retriever,
     queries: Sequence[Query],
     *,
     way: Way = "routed",
+    mode: Mode = "hybrid",
     given: Sequence[Collection[str]] | None = None,
 ) -> list[SearchResult]:
     """All queries, those that want pages and those that want documents each at once."""
@@ -186,6 +192,7 @@ def _search(
             _DEPTH,
             given=None if given is None else [given[i] for i in picked],
             way=way,
+            mode=mode,
             collapse=collapse,
         )
         results.update(zip(picked, found, strict=True))

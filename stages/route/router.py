@@ -61,7 +61,7 @@ class Router:
         Args:
             query: Its words.
             text_vector: float32 [dim], as embedded for described routes.
-            vectors: By space, float32 [dim], as embedded for that space.
+            vectors: By space, float32 [dim], as embedded for that space; [n, dim] where a question has many vectors.
         """
         described = np.array(
             [float((self._descriptions[p] @ text_vector).max()) for p in self.partitions]
@@ -78,6 +78,12 @@ class Router:
     def _topic(self, partition: str, vectors: Mapping[str, np.ndarray]) -> float:
         """How far the nearest prototype stands above the background of its space, in the best of its spaces."""
         return max(
-            float(self._scales[space].standing((rows @ vectors[space]).max(initial=-1.0)))
+            float(self._scales[space].standing(_nearness(rows, vectors[space])))
             for space, rows in self._prototypes[partition]
         )
+
+
+def _nearness(prototypes: np.ndarray, question: np.ndarray) -> np.ndarray:
+    """The best cosine to prototypes float32 [n, dim]; of a question with many vectors the mean over these."""
+    best: np.ndarray = (prototypes @ np.atleast_2d(question).T).max(axis=0, initial=-1.0)
+    return np.asarray(best.mean())

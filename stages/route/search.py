@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
+from schemas.derived import is_derived
 from schemas.errors import ConfigError
 from schemas.filters import Filter
 from schemas.search import Hit, Route, SearchResult
+from schemas.space import TokenVectors
 from stages.near import is_near
-from stages.route.calibrate import space_scales
+from stages.route.calibrate import as_asked, space_scales
+from stages.route.fusion import WEIGHT, Terms, sparse_encoders
 from stages.route.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from schemas.partition import Partition
-    from schemas.search import Candidate, Way
-    from schemas.space import DenseEncoder, Encoder, TextEncoder
+    from schemas.search import Candidate, Mode, Way
+    from schemas.space import Encoded, Encoder, SpaceContract, TextEncoder
     from stages.index.segments import Neighbours
     from stages.index.snapshot import OpenSnapshot
+    from stages.route.fusion import Shares
 
 Collapse = Literal["document", "page"]
+if TYPE_CHECKING:
+    _Vectors = np.ndarray | list[np.ndarray]  # of questions: one each, or [n, dim] each
 
 _DEPTH: Final = 5  # candidates asked of an index for each hit wanted: collapsing takes some away
 # What a route that is e times as likely is worth in standard deviations of similarity. Measured: docs/routing.md.
@@ -44,44 +50,52 @@ class Retriever:
 
     Args:
         snapshot: Opened.
-        encoders: By key of the space; a text encoder must be among them.
+        encoders: By key of the space, of those of the manifest's `query_spaces` that are to be asked. Without a text
+            encoder among them there is nothing to route by: every partition is asked, all alike.
 
     Raises:
-        ConfigError: No text encoder.
+        ConfigError: The snapshot has no text space.
     """
 
     def __init__(self, snapshot: OpenSnapshot, encoders: Mapping[str, Encoder]) -> None:
         self.snapshot = snapshot
-        dense = {
-            k: cast("DenseEncoder", e)
-            for k, e in encoders.items()
-            if e.contract.representation == "dense"
+        self._encoders = {
+            key: encoder
+            for key, encoder in encoders.items()
+            if encoder.contract.representation != "sparse"
         }
-        self._encoders = dense
-        texts = [e for e in dense.values() if e.contract.input == "text"]
-        if not texts:
+        if not any(map(is_routable, snapshot.manifest.spaces)):
             raise ConfigError("a snapshot without a text space cannot be asked in words")
-        self._text: TextEncoder = texts[0]  # type: ignore[assignment]  # its contract says text
-        self._indexes = [_Index(p, space) for p, space in snapshot.indexes]
-        self._scales = space_scales(snapshot.manifest.indexes)
+        self._terms = Terms(snapshot, sparse_encoders(encoders))
+        self._maps = [m for m in snapshot.manifest.maps if m.source in self._encoders]
+        asked = {*self._encoders, *(m.target for m in self._maps)}
+        self._indexes = [_Index(p, space) for p, space in snapshot.indexes if space in asked]
+        self._scales = space_scales(as_asked(snapshot.manifest))
         prototypes: dict[str, list[tuple[str, np.ndarray]]] = {}
         for index in self._indexes:
             rows = snapshot.prototypes(index.partition, index.space)
             prototypes.setdefault(str(index.partition), []).append((index.space, rows))
-        self._router = Router(prototypes, self._scales, self._text)
+        self.partitions: tuple[str, ...] = tuple(sorted({*prototypes, *self._terms.partitions}))
+        """Partitions that can be asked."""
+        self._text = self._routing_encoder()
+        self._router = None if self._text is None else Router(prototypes, self._scales, self._text)
 
     @property
-    def partitions(self) -> tuple[str, ...]:
-        """Partitions that can be asked."""
-        return self._router.partitions
+    def modes(self) -> tuple[Mode, ...]:
+        """What can count for a question, vectors first; more than vectors only where the snapshot has more."""
+        entries = self.snapshot.manifest.inverted
+        more: list[Mode] = ["lexical"] if any(not entry.encoder for entry in entries) else []
+        more += ["sparse"] if any(entry.encoder for entry in entries) else []
+        return ("dense", *more, "hybrid") if more else ("dense",)
 
-    def search(
+    def search(  # noqa: PLR0913 - what one may ask for
         self,
         query: str,
         k: int = 10,
         *,
         route: str | None = None,
         way: Way = "routed",
+        mode: Mode = "hybrid",
         where: Sequence[str] = (),
         acl: Sequence[str] | None = None,
     ) -> SearchResult:
@@ -92,6 +106,8 @@ class Retriever:
             k: Hits wanted.
             route: Ask this partition only; pages of one document are then hits of their own.
             way: ``routed``; or ``unified``: all partitions in one ranking by raw cosine, the baseline.
+            mode: What counts: ``hybrid``, all there is; ``dense``, vectors alone; ``lexical``, words alone;
+                ``sparse``, sparse spaces alone. In a unified ranking cosines alone count.
             where: Conditions that every hit meets, such as ``attributes.year >= 2020``; see docs/filters.md.
             acl: Labels of the one who asks: hits are public or share one. None looks at no labels.
 
@@ -101,15 +117,19 @@ class Retriever:
         given = None if route is None else [[route]]
         collapse: Collapse = "page" if route and route.startswith("page/") else "document"
         chosen = Filter.parse(where, acl)
-        return self.search_all([query], k, given=given, way=way, collapse=collapse, where=chosen)[0]
+        every = self.search_all(
+            [query], k, given=given, way=way, mode=mode, collapse=collapse, where=chosen
+        )
+        return every[0]
 
-    def search_all(
+    def search_all(  # noqa: PLR0913 - what one may ask for
         self,
         queries: Sequence[str],
         k: int = 10,
         *,
         given: Sequence[Collection[str]] | None = None,
         way: Way = "routed",
+        mode: Mode = "hybrid",
         collapse: Collapse = "document",
         where: Filter | None = None,
     ) -> list[SearchResult]:
@@ -120,6 +140,7 @@ class Retriever:
             k: Hits wanted for each.
             given: For each question the partitions to ask, all alike; None to have it routed.
             way: As in `search`.
+            mode: As in `search`.
             collapse: What is one answer: a document (or recording), or a page of one.
             where: What every hit must be like, and who asks.
 
@@ -128,20 +149,30 @@ class Retriever:
         """
         if not queries:
             return []
-        vectors = {key: encoder.encode_queries(queries) for key, encoder in self._encoders.items()}
+        vectors = self._embedded(queries)
         if given is not None:
             routes = [self._given(partitions) for partitions in given]
-        elif way == "unified":
-            routes = [self._given(self.partitions)] * len(queries)
         else:
-            routes = [self._route(query, i, vectors) for i, query in enumerate(queries)]
-        found = self._ask(vectors, routes, k * _DEPTH, where)
+            routes = self._routes(queries, vectors, way)
+        depth = k * _DEPTH
+        mode = "dense" if way == "unified" else mode
+        asks_vectors = mode in ("dense", "hybrid")
+        found = self._ask(vectors, routes, depth, where) if asks_vectors else {}
+        said = self._terms.ask(queries, _asked(routes), depth, mode, where)
         results = []
         for i, chosen in enumerate(routes):
-            ranking = self._ranking(found, i, chosen, way)
+            ranking = self._ranking((found, said), i, chosen, way)
             hits = tuple(self._hits(ranking, k, collapse))
             results.append(SearchResult(self.snapshot.manifest.snapshot_id, tuple(chosen), hits))
         return results
+
+    def _embedded(self, queries: Sequence[str]) -> dict[str, _Vectors]:
+        """By space; those of a space that is being replaced are mapped from the one that replaces it."""
+        vectors = {key: _vectors(e.encode_queries(queries)) for key, e in self._encoders.items()}
+        for space_map in self._maps:
+            found = np.asarray(vectors[space_map.source])
+            vectors[space_map.target] = self.snapshot.map_into(space_map.target).apply(found)
+        return vectors
 
     def _given(self, partitions: Collection[str]) -> list[Route]:
         for name in partitions:
@@ -151,24 +182,39 @@ class Retriever:
                 )
         return [Route(name, 1 / len(partitions)) for name in sorted(partitions)]
 
-    def _route(self, query: str, i: int, vectors: Mapping[str, np.ndarray]) -> list[Route]:
-        text_vector = vectors[self._text.contract.key][i]
-        return self._router.route(query, text_vector, {key: v[i] for key, v in vectors.items()})
+    def _routing_encoder(self) -> TextEncoder | None:
+        """The encoder of the space that the snapshot is routed by, if it is asked, else of another text space."""
+        texts = {k: e for k, e in self._encoders.items() if is_routable(e.contract)}
+        chosen = self.snapshot.manifest.router.get("space")
+        return (
+            cast("TextEncoder", texts[chosen if chosen in texts else min(texts)]) if texts else None
+        )
+
+    def _routes(
+        self, queries: Sequence[str], vectors: Mapping[str, _Vectors], way: Way
+    ) -> list[list[Route]]:
+        if way == "unified" or self._text is None or self._router is None:
+            return [self._given(self.partitions)] * len(queries)
+        by_text = vectors[self._text.contract.key]
+        return [
+            self._router.route(query, by_text[i], {key: v[i] for key, v in vectors.items()})
+            for i, query in enumerate(queries)
+        ]
 
     def _ask(
         self,
-        vectors: Mapping[str, np.ndarray],
+        vectors: Mapping[str, _Vectors],
         routes: Sequence[Sequence[Route]],
         depth: int,
         where: Filter | None,
     ) -> dict[_Index, tuple[dict[int, int], Neighbours]]:
         """Ask each index the questions routed to it; by index, position of each question and what was found."""
         found = {}
+        by_partition = _asked(routes)
         for index in self._indexes:
-            name = str(index.partition)
-            asked = [i for i, r in enumerate(routes) if any(route.partition == name for route in r)]
+            asked = by_partition.get(str(index.partition))
             if asked:
-                rows = vectors[index.space][asked]
+                rows = [vectors[index.space][i] for i in asked]
                 near = self.snapshot.neighbours(
                     index.partition, index.space, rows, depth, where=where
                 )
@@ -177,15 +223,17 @@ class Retriever:
 
     def _ranking(
         self,
-        found: Mapping[_Index, tuple[dict[int, int], Neighbours]],
+        answers: tuple[Mapping[_Index, tuple[dict[int, int], Neighbours]], Sequence[Shares]],
         query: int,
         routes: Sequence[Route],
         way: Way,
     ) -> Iterator[tuple[float, float, _Index, tuple[int, int]]]:
         """(value, similarity, index, (segment, row)) of one question's candidates, best first."""
+        found, said = answers
         best = max((route.weight for route in routes), default=1.0)
         bonus = {r.partition: _ROUTE_WEIGHT * math.log(r.weight / best) for r in routes}
-        entries = []
+        entries: dict[tuple[_Index, tuple[int, int]], tuple[float, float]] = {}
+        floors: dict[_Index, float] = {}
         for index, (positions, near) in found.items():
             if query not in positions:
                 continue
@@ -194,13 +242,19 @@ class Retriever:
             if way != "unified":
                 value = self._scales[index.space].standing(value) + bonus[str(index.partition)]
             columns = (value, near.similarity[i], near.segment[i], near.row[i])
-            entries += [
-                (v, similarity, index, (segment, row))
-                for v, similarity, segment, row in zip(*(c.tolist() for c in columns), strict=True)
-                if row >= 0
-            ]
+            for v, similarity, segment, row in zip(*(c.tolist() for c in columns), strict=True):
+                if row >= 0:
+                    entries[index, (segment, row)] = (v, similarity)
+                    floors[index] = v  # what was not found is no nearer than the last
+        for shares in said:
+            index = _Index(shares.entry.parsed_partition, shares.entry.space)
+            floor = floors.get(index, bonus.get(shares.entry.partition, 0.0))
+            for share, at in shares.of(query):
+                before, similarity = entries.get((index, at), (floor, share))
+                entries[index, at] = (before + WEIGHT * share, similarity)
         # The sort is stable: equal values stay in the manifest's order, and by unit_id within an index.
-        return iter(sorted(entries, key=lambda entry: -entry[0]))
+        rows = [(v, similarity, index, at) for (index, at), (v, similarity) in entries.items()]
+        return iter(sorted(rows, key=lambda row: -row[0]))
 
     def _hits(
         self,
@@ -218,6 +272,7 @@ class Retriever:
                 continue
             seen.add(answer)
             found = self.snapshot.candidate(index.partition, index.space, similarity, at)
+            found, found_by = self._told_of(found, index.partition)
             place = self.snapshot.paths(source_id)
             yield Hit(
                 rank=len(seen),
@@ -230,9 +285,58 @@ class Retriever:
                 unit_id=found.unit_id,
                 source_id=source_id,
                 near_duplicate_of=_same_look(found, looks),
+                found_by=found_by,
             )
             if len(seen) == k:
                 return
+
+    def _told_of(self, found: Candidate, partition: Partition) -> tuple[Candidate, str]:
+        """The unit that a derived one was derived from, and the text that it was found by; others as they are."""
+        if not is_derived(found.attributes):
+            return found, ""
+        parent = self.snapshot.find(partition, found.parent_id)
+        # One that is in no index itself (a picture without text, in a text space alone) has a place all the same.
+        return parent or replace(found, unit_id=found.parent_id, text=""), found.text
+
+
+def _asked(routes: Sequence[Sequence[Route]]) -> dict[str, list[int]]:
+    """By partition, the questions that are routed to it."""
+    asked: dict[str, list[int]] = {}
+    for i, chosen in enumerate(routes):
+        for route in chosen:
+            asked.setdefault(route.partition, []).append(i)
+    return asked
+
+
+def is_routable(space: SpaceContract) -> bool:
+    """Whether questions can be routed by it: it embeds texts, to one vector each."""
+    return space.input == "text" and space.representation == "dense"
+
+
+def find_spaces(spaces: Sequence[SpaceContract], names: Sequence[str]) -> list[SpaceContract]:
+    """Those with these names or keys; all of them without any.
+
+    Raises:
+        ConfigError: There is none of a name.
+    """
+    for name in names:
+        if not any(name in (space.name, space.key) for space in spaces):
+            known = ", ".join(space.name for space in spaces)
+            raise ConfigError(f"no space {name!r} in this snapshot; it has {known}")
+    return [s for s in spaces if not names or s.name in names or s.key in names]
+
+
+def routed_by(spaces: Sequence[SpaceContract]) -> dict[str, Any]:
+    """What a manifest says of routing: the key of the space to route by, the first that can, where several could."""
+    able = [space.key for space in spaces if is_routable(space)]
+    return {"space": able[0]} if len(able) > 1 else {}
+
+
+def _vectors(encoded: Encoded) -> _Vectors:
+    """Those of each question."""
+    if isinstance(encoded, np.ndarray):
+        return encoded
+    return [found.vectors for found in encoded if isinstance(found, TokenVectors)]
 
 
 def _same_look(found: Candidate, looks: dict[str, str]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.partition import IMAGE_IMAGE, IMAGE_REGION
-from schemas.pixels import hash_pixels
 from schemas.unit import Locator, Unit
 from stages.segment._language import language_of
+from stages.segment.hashes import with_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,16 +33,14 @@ def segment_images(
         The picture, with the text that is written on it, its width and height in pixels, and its perceptual hash;
         its crops, with their bbox in pixels and the picture that they are part of.
     """
-    if content.image is None:
+    image = with_hashes(content, arrays).image
+    if image is None:
         return []
-    whole = _image_unit(source_id, content.image, content.title, arrays)
-    crops = [_crop_unit(whole, crop, arrays) for crop in content.image.crops]
-    return [whole, *crops]
+    whole = _image_unit(source_id, image, content.title)
+    return [whole, *(_crop_unit(whole, crop) for crop in image.crops)]
 
 
-def _image_unit(
-    source_id: str, image: ImageContent, title: str, arrays: Sequence[np.ndarray]
-) -> Unit:
+def _image_unit(source_id: str, image: ImageContent, title: str) -> Unit:
     attributes = {"width": str(image.width), "height": str(image.height)}
     if image.phash:
         attributes["phash"] = image.phash
@@ -52,20 +50,20 @@ def _image_unit(
         Locator(),
         text=image.text,
         context=title,
-        pixels_hash=hash_pixels(arrays[image.pixels_array]),
+        pixels_hash=image.pixels_hash,
         pixels_array=image.pixels_array,
         language=language_of(image.text),
         attributes=attributes,
     )
 
 
-def _crop_unit(whole: Unit, crop: CropContent, arrays: Sequence[np.ndarray]) -> Unit:
+def _crop_unit(whole: Unit, crop: CropContent) -> Unit:
     return Unit(
         whole.source_id,
         IMAGE_REGION,
         Locator(bbox=crop.bbox),
         context=whole.context,
-        pixels_hash=hash_pixels(arrays[crop.pixels_array]),
+        pixels_hash=crop.pixels_hash,
         pixels_array=crop.pixels_array,
         parent_id=whole.unit_id,
     )

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from schemas.partition import PAGE_PAGE, PAGE_REGION
-from schemas.pixels import hash_pixels
 from schemas.unit import Locator, Unit
 from stages.segment._language import language_of, language_of_content
-from stages.segment._pixels import hash_looks
+from stages.segment.hashes import with_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,35 +49,6 @@ def segment_pages(
         for region in content.regions
     ]
     return [*pages.values(), *regions]
-
-
-def with_hashes(content: Content, arrays: Sequence[np.ndarray]) -> Content:
-    """The content with the hashes of the pictures of its pages and regions, for where those cannot be seen any more.
-
-    Args:
-        content: Its pages and regions.
-        arrays: What their `pixels_array` points into; not used for those that have their hashes already.
-    """
-    pages = tuple(
-        page
-        if page.pixels_hash or page.pixels_array is None
-        else replace(page, pixels_hash=hash_pixels(arrays[page.pixels_array]))
-        for page in content.pages
-    )
-    regions = tuple(
-        region
-        if region.pixels_hash or region.pixels_array is None
-        else _hashed(region, arrays[region.pixels_array])
-        for region in content.regions
-    )
-    return replace(content, pages=pages, regions=regions)
-
-
-def _hashed(region: RegionContent, picture: np.ndarray) -> RegionContent:
-    x0, y0, x1, y1 = region.bbox
-    # Tables look alike when they are set alike, and so do pages: what tells them apart is their text (docs/quality.md).
-    phash = "" if region.kind == "table" else hash_looks(picture, x1 - x0, y1 - y0)
-    return replace(region, pixels_hash=hash_pixels(picture), phash=phash)
 
 
 def _in_language(unit: Unit, fallback: str) -> Unit:

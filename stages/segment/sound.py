@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from schemas.derived import RESERVED
 from schemas.partition import AUDIO_RECORDING, AUDIO_SEGMENT
 from schemas.unit import Locator, Unit
 from stages.segment._transcript import attributes, beginning, heard, span_text, spoken
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from schemas.content import Content, SoundContent
     from stages.segment.options import SegmentOptions
+
+_NOT_FACTS: Final = RESERVED | {"title"}  # of the tags of a container: shown as the title, or ours
 
 
 def segment_sound(
@@ -124,5 +127,5 @@ def _unit(
 
 
 def _facts(sound: SoundContent, words: str, tags: tuple[tuple[str, float], ...]) -> dict[str, str]:
-    named = {name: value for name, value in sound.metadata if name != "title"}
+    named = {name: value for name, value in sound.metadata if name not in _NOT_FACTS}
     return attributes(words, tags) | named

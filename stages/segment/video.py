@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.partition import VIDEO_CLIP, VIDEO_VIDEO
-from schemas.pixels import hash_pixels
 from schemas.unit import Locator, Unit
 from stages.recognise.screen import letters
 from stages.segment._transcript import attributes, beginning, heard, span_text, spoken
+from stages.segment.hashes import with_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,20 +37,17 @@ def segment_video(
         tags, a line of what is written on the screen and is not said, and a line of subtitles that are not what is
         said; it may be empty. Each of them is cut at 200 words; so the text of the whole is the beginning.
     """
-    video = content.video
+    video = with_hashes(content, arrays).video
     if video is None:
         return []
-    whole = _unit(source_id, content, arrays, video.whole, VIDEO_VIDEO)
-    clips = [
-        _unit(source_id, content, arrays, clip, VIDEO_CLIP, whole.unit_id) for clip in video.clips
-    ]
+    whole = _unit(source_id, content, video.whole, VIDEO_VIDEO)
+    clips = [_unit(source_id, content, clip, VIDEO_CLIP, whole.unit_id) for clip in video.clips]
     return [whole, *clips]
 
 
 def _unit(
     source_id: str,
     content: Content,
-    arrays: Sequence[np.ndarray],
     clip: ClipContent,
     partition: Partition,
     parent_id: str = "",
@@ -71,7 +68,7 @@ def _unit(
         locator=Locator(start_s=span_s[0], end_s=span_s[1]),
         text=text,
         context=content.title,
-        pixels_hash=hash_pixels(arrays[clip.frames_array]),
+        pixels_hash=clip.pixels_hash,
         pixels_array=clip.frames_array,
         parent_id=parent_id,
         language=sound.language if sound and words else "",

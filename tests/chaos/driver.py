@@ -25,9 +25,11 @@ from deltalake import DeltaTable
 
 from flows.listing import hash_files, list_sources
 from flows.maintain import collect
+from flows.reindex import Reindexing
+from flows.spaces import drop_space
 from flows.surroundings import new_run_id
 from infra.blobs import _ObstoreBlobs
-from schemas.config import Config, Engine, Indexing, Recognition, Runs
+from schemas.config import Config, Engine, Indexing, Profile, Recognition, Runs, Segmentation
 from stages.messages import DecodeRequest, EmbedRequest
 from tests.chaos.lakes import write_pdf, write_png
 from tests.integration.mill import Mill, session_of
@@ -55,7 +57,17 @@ GROWING = CONFIG.model_copy(
 
 
 KEEPING = CONFIG.model_copy(update={"engine": Engine(commit_rows=1, keep_payloads=True)})
-CONFIGS = {"plain": CONFIG, "growing": GROWING, "keeping": KEEPING}
+KEEPING_CONTENT = CONFIG.model_copy(update={"engine": Engine(commit_rows=1, keep_content=True)})
+CUT_SHORT = KEEPING_CONTENT.model_copy(update={"segmentation": Segmentation(paragraph_words=10)})
+TEXT_ALONE = CONFIG.model_copy(update={"profile": Profile(spaces=("minilm",))})
+CONFIGS = {
+    "plain": CONFIG,
+    "growing": GROWING,
+    "keeping": KEEPING,
+    "keeping content": KEEPING_CONTENT,
+    "cut short": CUT_SHORT,
+    "text alone": TEXT_ALONE,
+}
 
 
 class Reaper:
@@ -117,8 +129,8 @@ def work(folder: Path, what: str, names: list[str], config: Config) -> dict[str,
     Args:
         folder: Holds the corpus and the lake.
         what: ``ingest`` of some folders below the corpus or all of it, ``run`` (and publish), ``gc``, ``hide`` or
-            ``purge`` of some paths.
-        names: Those folders or paths.
+            ``purge`` of some paths, ``reindex`` in a space, or of what is cut otherwise now, ``drop`` of a space.
+        names: Those folders, paths or spaces.
         config: See schemas/config.py.
     """
     mill = Mill(folder, config)
@@ -128,7 +140,11 @@ def work(folder: Path, what: str, names: list[str], config: Config) -> dict[str,
         if what == "run" and mill.lake.counts()["units"]:
             mill.publish()
         return balance.as_dict()
-    if what == "gc":
+    if what == "reindex":
+        return mill.reindex(Reindexing(*names)).as_dict()
+    if what == "drop":
+        drop_space(mill.lake.url, names[0], config)
+    elif what == "gc":
         collect(mill.lake.url, config, new_run_id(), dry_run=False, note=lambda _: None)
     elif what == "hide":
         mill.hide(*names)

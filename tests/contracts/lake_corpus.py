@@ -14,10 +14,12 @@ from infra.lake.inspect import inspect_tables
 from infra.lake.invariants import check_invariants
 from schemas.ids import digest
 from schemas.partition import IMAGE_IMAGE, TEXT_PARAGRAPH, Partition
+from schemas.space import SpaceContract
 from schemas.tables import COMPLETIONS, EMBEDDINGS, REJECTS, SOURCES, UNITS
 from tests.live_vectors import live_vectors
 
 SPACE = "tiny-0123456789ab"
+TINY = SpaceContract("tiny", "tiny", "tiny", "1", "0" * 64, 2, "float32", "text", "mean")
 DIM = 4
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -264,6 +266,6 @@ def check_equal(lake: Lake, model: Model) -> None:
 def check_whole(lake: Lake) -> None:
     """Nothing of it is damaged, as far as `gristmill verify` can tell."""
     assert all(table.is_whole for table in inspect_tables(lake.blobs, lambda *_: None))
-    broken = check_invariants(lake.view(), {SPACE: "text_hash"})
+    broken = check_invariants(lake.view(), {SPACE: TINY})
     assert broken.holds, broken
     assert broken.waiting == [], "contents are waiting to be read again"

@@ -9,6 +9,7 @@ from infra.lake import Lake, make_batch_id
 from schemas.errors import ConflictError, LakeError
 from tests.contracts.lake_corpus import (
     SPACE,
+    TINY,
     Model,
     Rows,
     check_equal,
@@ -39,7 +40,7 @@ def ingest(lake: Lake, run_id: str) -> list[str]:
 
 
 def repair(lake: Lake, run_id: str):
-    with lake.repairer(run_id, inputs={SPACE: "text_hash"}, progress=lambda *_: None) as repairer:
+    with lake.repairer(run_id, spaces={SPACE: TINY}, progress=lambda *_: None) as repairer:
         return repairer.repair()
 
 
@@ -106,7 +107,7 @@ def test_a_log_that_reads_well_and_does_not_open(local_lake):
 def test_a_space_that_nobody_knows_is_complete_nowhere_once_it_lost_a_file(local_lake):
     ingest(local_lake, "run")
     garble(local_lake, f"embeddings/{SPACE}", 0, ".parquet")
-    with local_lake.repairer("repair", inputs={}, progress=lambda *_: None) as repairer:
+    with local_lake.repairer("repair", spaces={}, progress=lambda *_: None) as repairer:
         repairer.repair()
     assert local_lake.state().spaces_done == set()
     assert len(local_lake.state().units_done) == len(CONTENTS)

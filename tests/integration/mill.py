@@ -5,13 +5,15 @@ from functools import cache
 from pathlib import Path
 
 from flows import wiring
+from flows.beside import complete
 from flows.build import Before, SnapshotBuilder
 from flows.forget import Proof, begin, find_target, hide, prepare, purge
 from flows.ingest import Ingest
-from flows.kept import spare_decoding
+from flows.kept import spare_decoding, spare_recutting
 from flows.listing import list_sources
 from flows.plan import Plan, choose_rejects, make_plan, make_retry_plan
 from flows.progress import ProgressWatcher
+from flows.reindex import Reindexing, require_complete
 from flows.surroundings import new_run_id
 from infra import pointer
 from infra.inline_executor import InlineExecutor
@@ -20,16 +22,17 @@ from schemas.balance import Balance
 from schemas.config import Config, Engine
 from schemas.engine import Session
 from schemas.manifest import Manifest
-from schemas.partition import ALL_PARTITIONS
 from schemas.space import SpaceContract
 
 EACH_ALONE = Config(engine=Engine(commit_rows=1))  # every source is a batch of its own
 
 
 @cache
-def session_of(config: Config, lake_url: str = "memory://") -> Session:
+def session_of(
+    config: Config, lake_url: str = "memory://", beside: tuple[SpaceContract, ...] = ()
+) -> Session:
     """Running stages; loading their models takes longer than most of what is done with them here."""
-    return InlineExecutor().open(wiring.stage_specs(config, lake_url))
+    return InlineExecutor().open(wiring.stage_specs(config, lake_url, beside))
 
 
 class Mill:
@@ -61,39 +64,62 @@ class Mill:
 
     def listed(self, state: LakeState) -> Plan:
         spaces = [space.key for space in self.spaces_of(self.config)]
-        plan = make_plan(list_sources(self.sources), state, "fp", spaces)
-        spare_decoding(plan, self.lake, state, "fp", self.spaces_of(self.config))
+        cut = wiring.fingerprint(self.config)
+        generators = wiring.generators(self.config)
+        keys = [generator.key for generator in generators]
+        plan = make_plan(list_sources(self.sources), state, cut, spaces, keys)
+        spare_decoding(plan, self.lake, state, cut, self.spaces_of(self.config), generators)
+        spare_recutting(plan, wiring.kept_contents(self.lake, self.config).kept())
         return plan
 
-    def session(self) -> Session:
-        """Shared with other mills, unless pixels are kept."""
-        keeps = self.config.engine.keep_payloads
-        return session_of(self.config, self.lake.url) if keeps else session_of(self.config)
+    def session(self, beside: tuple[SpaceContract, ...] = ()) -> Session:
+        """Shared with other mills, unless something is kept."""
+        keeps = self.config.engine.keep_payloads or self.config.engine.keep_content
+        return session_of(self.config, self.lake.url if keeps else "memory://", beside)
 
-    def work(self, planner: Callable[[LakeState], Plan]) -> Balance:
+    def reindex(self, what: Reindexing) -> Balance:
+        """As `gristmill reindex`, on the inline executor; publishes what is complete."""
+        spaces, beside = what.choose(self.lake, self.config)
+        balance = self.work(
+            lambda state: what.plan(self.lake, state, self.config, spaces), spaces, beside
+        )
+        if what.space:
+            require_complete(self.lake, spaces[0])
+        if what.publish:
+            self.publish(spaces=(*spaces, *complete(self.lake.view(), beside, print)))
+        return balance
+
+    def work(
+        self,
+        planner: Callable[[LakeState], Plan],
+        spaces: tuple[SpaceContract, ...] = (),
+        beside: tuple[SpaceContract, ...] = (),
+    ) -> Balance:
         run_id = new_run_id()
-        spaces = self.spaces_of(self.config)
-        session = self.session()
+        session = self.session((*spaces, *beside))
+        spaces = spaces or self.spaces_of(self.config)
         with self.lake.writer(run_id, wait_s=600):
+            self.lake.spaces.register(spaces)
             state = self.lake.state()
             plan = planner(state)
             work = Ingest(
                 self.lake,
                 session,
                 spaces=spaces,
-                fingerprint="fp",
+                fingerprint=wiring.fingerprint(self.config),
                 run_id=run_id,
                 engine=self.config.engine,
                 watcher=ProgressWatcher(quiet=True),
+                generators=wiring.generators(self.config),
             )
             balance = work.run(plan, state)
         balance.check()
         return balance
 
-    def publish(self, *, expunge: bool = False) -> Manifest:
+    def publish(self, *, expunge: bool = False, spaces: tuple[SpaceContract, ...] = ()) -> Manifest:
         run_id, blobs = new_run_id(), self.lake.blobs
-        spaces = self.spaces_of(self.config)
-        session = session_of(self.config)
+        session = self.session(spaces)
+        spaces = spaces or self.spaces_of(self.config)
         with self.lake.writer(run_id):
             builder = SnapshotBuilder(
                 self.lake,
@@ -103,7 +129,7 @@ class Mill:
                 2,
                 Before.of(blobs, expunge=expunge),
             )
-            built = [builder.build_index(p, space) for space in spaces for p in ALL_PARTITIONS]
+            built = [builder.build_index(*place) for place in builder.places()]
             manifest = builder.finish(run_id, [entry for entry in built if entry])
         pointer.publish(blobs, manifest.snapshot_id, run_id=run_id, reason="test")
         return manifest

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.verify import inputs_of
+from flows.verify import contracts_of
 from infra.lake import paths
 from infra.lake.hexkeys import HexKeys
 from infra.lake.invariants import check_invariants
@@ -112,7 +112,7 @@ def test_what_comes_out_is_what_the_encoder_gave(tmp_path: Path):
     dims = [len(v) for v, _ in stored(mill, terms).values()]
     assert 0 in dims
     assert max(dims) > 1
-    assert check_invariants(mill.lake.view(), inputs_of(CONFIG, {})).holds
+    assert check_invariants(mill.lake.view(), contracts_of(mill.lake, CONFIG, {})).holds
 
 
 def test_known_contents_are_recalled_and_not_embedded_again(tmp_path: Path):

@@ -12,7 +12,7 @@ from flows.maintain import collect
 from flows.repair import repair_lake
 from flows.snapshots import lake_status
 from flows.surroundings import new_run_id
-from flows.verify import inputs_of, verify_lake
+from flows.verify import contracts_of, verify_lake
 from infra.lake import paths
 from infra.lake.invariants import check_invariants
 from infra.payloads import PAYLOADS, Payloads, hash_in
@@ -159,9 +159,8 @@ def test_units_come_out_of_the_table_as_they_went_in(tmp_path, monkeypatch):
     other = mill.lake.view().all_rows(paths.embeddings(mill.spaces_of(mill.config)[0].key), columns)
     order = [(name, "ascending") for name in columns[:3]]
     assert other.sort_by(order).to_pylist() == rows.sort_by(order).to_pylist()
-    assert check_invariants(
-        mill.lake.view(), inputs_of(mill.config, {}) | inputs_of(KEEPS, {})
-    ).holds
+    known = contracts_of(mill.lake, mill.config, {}) | contracts_of(mill.lake, KEEPS, {})
+    assert check_invariants(mill.lake.view(), known).holds
 
 
 def test_of_what_is_missing_only_its_source_is_decoded(tmp_path):

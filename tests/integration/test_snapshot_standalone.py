@@ -16,11 +16,13 @@ from infra.blobs import open_blobs
 from schemas.blobs import BlobStore
 from schemas.manifest import IndexManifest
 from schemas.space import SpaceContract
+from schemas.space_map import SpaceMap
 from schemas.tables import SEGMENT_ROWS
 from stages.index.build import BuildRequest, IndexKind, build_segment, segment_files
 from stages.index.dims import indexed
 from stages.index.families.registry import FAMILIES, family
-from tests.tiny_snapshots import index_of, put, put_snapshot, with_deleted
+from stages.index.maps import AffineMap
+from tests.tiny_snapshots import index_of, put, put_file, put_snapshot, with_deleted
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,7 @@ SPACE = SpaceContract(
     input="text",
     pooling="mean",
 )
+NEW = replace(SPACE, name="new", dim=DIM + 8)  # its queries reach an index in SPACE by a map
 EUCLIDEAN = replace(SPACE, name="euclidean", normalised=False, metric="l2")
 
 
@@ -51,6 +54,7 @@ class Case:
     space: SpaceContract = SPACE
     rows: tuple[int, ...] = (900, 300)
     deleted_share: float = 0.1
+    mapped: bool = False
 
 
 LISTS = {"nlist": 8}
@@ -72,6 +76,7 @@ CASES = {
     "leading dims": Case("ivf_sq8", LISTS | {"dims": 32, "rescore_bits": 8}, ALL_LISTS | AGAIN),
     "euclidean": Case("ivf_flat", LISTS, ALL_LISTS, EUCLIDEAN),
     "euclidean again": Case("flat_sq8", {"dims": DIM}, {}, EUCLIDEAN),
+    "mapped": Case("ivf_flat", LISTS, ALL_LISTS, mapped=True),
     "nothing deleted": Case("flat", deleted_share=0),
     "bits of tombstones": Case("flat_fp16", rows=(100, 70_000), deleted_share=0.4),
 }
@@ -106,7 +111,8 @@ answers = {}
 for name, snapshot_id in json.loads(sys.argv[2]).items():
     text = (lake / "snapshots" / snapshot_id / "manifest.json").read_text("utf-8")
     snapshot = OpenSnapshot.open(Manifest.from_json(text), lambda key: lake / key, verify=True)
-    ((partition, space),) = snapshot.indexes
+    ((partition, _),) = snapshot.indexes
+    space = snapshot.manifest.query_spaces[0].key
     (found,) = snapshot.search(partition, space, np.load(lake / f"{name}.npy")[None], 5)
     answers[name] = [
         (hit.similarity, hit.unit_id, snapshot.paths(hit.source_id).path, hit.locator, hit.text) for hit in found
@@ -155,6 +161,15 @@ def deleted_rows(case: Case, count: int) -> list[int]:
     return sorted(set(chosen.tolist()) - {ASKED})
 
 
+def turned(query: np.ndarray) -> tuple[AffineMap, np.ndarray]:
+    """A query as the new space has it, shifted and turned into more dims, and the map that takes it back."""
+    rng = np.random.default_rng(2)
+    rotation, _ = np.linalg.qr(rng.standard_normal((NEW.dim, DIM)))
+    shift = rng.standard_normal(NEW.dim) / 10
+    back = AffineMap(rotation.astype(np.float32), (-shift @ rotation).astype(np.float32))
+    return back, (3 * query @ rotation.T + shift).astype(np.float32)
+
+
 def put_index(blobs: BlobStore, case: Case, vectors: np.ndarray) -> IndexManifest:
     parameters = case.parameters
     kind = IndexKind(
@@ -198,9 +213,15 @@ def published(tmp_path_factory):
     for name, case in CASES.items():
         vectors = vectors_of(sum(case.rows), case.space)
         index = put_index(blobs, case, vectors)
-        manifest = put_snapshot(blobs, [index], places=places, spaces=(case.space,))
+        query, spaces, maps = vectors[ASKED], (case.space,), ()
+        if case.mapped:
+            back, query = turned(query)
+            stored = put_file(blobs, back.to_bytes(), "npy")
+            maps = (SpaceMap(NEW.key, SPACE.key, stored, True, "procrustes", 9, ()),)
+            spaces = (NEW, case.space)
+        manifest = put_snapshot(blobs, [index], places=places, spaces=spaces, maps=maps)
         ids[name] = manifest.snapshot_id
-        np.save(lake / f"{name}.npy", vectors[ASKED])
+        np.save(lake / f"{name}.npy", query)
     return lake, ids
 
 

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from benchmarks.lake_of_vectors import row_of, unit_ids, write_lake
 from benchmarks.vectors import Block
+from flows.wiring import contracts
 from infra.lake import Lake
 from infra.lake.invariants import check_invariants
+from schemas.config import Config
 from schemas.partition import TEXT_PARAGRAPH
 from tests.live_vectors import live_vectors
 
@@ -37,7 +39,7 @@ def test_a_lake_of_vectors_is_a_whole_lake(blocks, tmp_path):
     assert (told["rows"], told["documents"]) == (80, 16)
     lake = Lake.open(str(tmp_path), create=False)
     (space,) = lake.space_keys()
-    whole = check_invariants(lake.view(), {space: "text_hash"})
+    whole = check_invariants(lake.view(), {known.key: known for known in contracts(Config())})
     assert whole.holds
     assert whole.waiting == []
     assert lake.counts()["paths"] == {"indexed": 16}

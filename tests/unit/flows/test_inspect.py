@@ -132,6 +132,19 @@ def test_a_text_is_shown_by_its_passages_in_order(tmp_path: Path) -> None:
     assert document["reject"] is None
 
 
+def test_texts_that_generators_derive_are_shown_beside_their_units(tmp_path: Path) -> None:
+    path, settings = tmp_path / "mills.md", tmp_path / "settings.toml"
+    path.write_text("# Mills\n\n## How to lift the stone\n\nLoosen the screws.\n")
+    settings.write_text('[derive.asked]\nadapter = "ask"\n')
+    document, page = inspected(path, "--config", str(settings))
+    passage, question = sorted(by_partition(document)["text/paragraph"], key=lambda u: u["words"])
+    assert question["text"] == "How do I lift the stone?"
+    assert question["parent_id"] == passage["unit_id"]
+    assert question["attributes"]["derived"] == "question"
+    assert "derive" in document["seconds"]
+    assert "How do I lift the stone?" in page.text
+
+
 def test_a_table_is_shown_with_its_header(tmp_path: Path) -> None:
     path = tmp_path / "grain.csv"
     path.write_text("grain,sacks\nrye,12\noats,\n")

@@ -6,6 +6,7 @@ import pytest
 
 from flows.listing import hash_files, list_sources
 from flows.plan import check_gone, make_plan
+from flows.reindex import plan_cuts
 from infra.lake import KnownPath, LakeState
 from schemas.errors import GoneError
 
@@ -241,3 +242,31 @@ def test_a_file_is_gone_whichever_overlapping_source_misses_it(tmp_path: Path):
     (tmp_path / "sub" / "a.txt").unlink()
     for state, listed in ((found_under_sub, tmp_path), (found_under_all, tmp_path / "sub")):
         assert [uri.rpartition("/")[2] for uri in plan_of(listed, state).gone] == ["a.txt"]
+
+
+def known(folder: Path, **done: str) -> LakeState:
+    """What a lake knows of a folder of which some files were cut under another fingerprint."""
+    state = known_state(folder)
+    for path in state.paths.values():
+        name = path.path.partition(".")[0]
+        state.units_done[path.source_id] = (done.get(name, "fp"), "b")
+    return state
+
+
+def test_what_is_cut_otherwise_now_is_cut_from_what_is_kept_or_else_decoded(tmp_path: Path):
+    for name, text in [("a", "one"), ("b", "two"), ("c", "three"), ("d", "two")]:
+        (tmp_path / f"{name}.txt").write_text(text)
+    state = known(tmp_path, a="old", b="old", d="old")
+    kept = {path.source_id: "key" for path in state.paths.values() if path.path == "a.txt"}
+    plan = plan_cuts(state, "fp", kept)
+    assert not plan.listed
+    assert (plan.found, plan.unchanged) == (4, 1)
+    assert paths(recut.contents for recut in plan.recut) == [["a.txt"]]
+    assert paths(plan.decode) == [["b.txt", "d.txt"]]
+
+
+def test_without_a_listing_what_a_repair_withdrew_is_left_to_a_run(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("one")
+    state = known_state(tmp_path)
+    state.units_done.clear()
+    assert plan_cuts(state, "fp", {}).found == 0

@@ -14,7 +14,7 @@ from stages.decode.registry import decode, decode_span, find_spans, join_pieces
 from stages.ranges import Span, even_spans
 from stages.recognise.options import RecogniseOptions
 from stages.recognise.registry import Recogniser
-from stages.segment.pages import with_hashes
+from stages.segment.hashes import with_hashes
 
 TYPE = "application/pdf"
 OPTIONS = DecodeOptions()

@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from schemas.errors import ConfigError, IntegrityError
 from schemas.partition import ALL_PARTITIONS, IMAGE_IMAGE, TEXT_PARAGRAPH
+from stages.index.snapshot import OpenSnapshot
 from stages.route.evaluate import evaluate, read_queries
 from stages.route.routes import ROUTES
 from stages.route.search import Retriever
@@ -108,9 +111,20 @@ def test_company_does_not_change_an_answer(asked):
     assert together == [asked.search_all([question], 5)[0] for question in questions]
 
 
+def test_without_its_text_space_every_partition_that_is_left_is_asked(asked):
+    seen = Retriever(asked.snapshot, {PIXELS.key: Words(PIXELS)})
+    result = seen.search("owls")
+    assert {route.weight for route in result.routes} == {1 / len(seen.partitions)}
+    assert {
+        index.partition for index in asked.snapshot.manifest.indexes if index.space == PIXELS.key
+    } == set(seen.partitions)
+    assert {hit.partition for hit in result.hits} <= set(seen.partitions)
+
+
 def test_a_snapshot_without_a_text_space_is_refused(asked):
+    blind = replace(asked.snapshot.manifest, spaces=(PIXELS,))
     with pytest.raises(ConfigError, match="text space"):
-        Retriever(asked.snapshot, {PIXELS.key: Words(PIXELS)})
+        Retriever(OpenSnapshot(blind, Path), {PIXELS.key: Words(PIXELS)})
 
 
 def test_prototypes_that_are_no_array_are_named(asked, tmp_path):
@@ -221,3 +235,33 @@ def test_a_hit_that_looks_like_a_better_one_says_so_and_stays(tmp_path):
     assert second.near_duplicate_of == first.unit_id
     assert first.near_duplicate_of == ""
     assert by_path["other.png"].near_duplicate_of == by_path["plain.png"].near_duplicate_of == ""
+
+
+def test_a_hit_on_what_is_said_of_a_unit_shows_the_unit_once(tmp_path):
+    items = [
+        Item("text/paragraph", "mill.txt", "the stones are dressed in spring"),
+        Item("text/paragraph", "mill.txt", "when do they sharpen millstones", derived=True),
+        Item("text/paragraph", "bread.txt", "rye bread rises slowly"),
+    ]
+    search = retriever(tmp_path, items).search
+    hits = search("when do they sharpen millstones", k=3).hits
+    assert [hit.path for hit in hits] == ["mill.txt", "bread.txt"]
+    assert hits[0].text == "the stones are dressed in spring"
+    assert hits[0].found_by == "when do they sharpen millstones"
+    assert hits[1].found_by == ""
+    by_itself = search("the stones are dressed in spring", k=3).hits[0]
+    assert (by_itself.unit_id, by_itself.found_by) == (hits[0].unit_id, "")
+
+
+def test_a_hit_on_a_unit_in_no_index_has_its_id_and_place(tmp_path):
+    items = [
+        Item("text/paragraph", "book.pdf", "the stones are dressed", page=7),
+        Item("text/paragraph", "book.pdf", "when to sharpen millstones", page=7, derived=True),
+    ]
+    asked = retriever(tmp_path, items)
+    parent = asked.search("the stones are dressed").hits[0]
+    lone = retriever(tmp_path / "lone", [items[0], items[1], Item("page/page", "a.pdf", "x")])
+    lone.snapshot.find = lambda *_: None
+    (hit,) = lone.search("when to sharpen millstones", k=1).hits
+    assert (hit.unit_id, hit.locator, hit.text) == (parent.unit_id, {"page": 7}, "")
+    assert hit.found_by == "when to sharpen millstones"

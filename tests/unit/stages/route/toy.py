@@ -79,6 +79,7 @@ class Item:
     page: int | None = None
     acl: tuple[str, ...] = ()
     phash: str = ""
+    derived: bool = False  # from the item before it
 
 
 def snapshot(folder: Path, items: Sequence[Item], copies: dict[str, str]) -> OpenSnapshot:
@@ -116,7 +117,11 @@ def _index(
         locator=[canonical_json({} if i.page is None else {"page": i.page}) for i in items],
         text=[item.text for item in items],
         acl=[list(item.acl) for item in items],
-        attributes=[canonical_json({"phash": i.phash} if i.phash else {}) for i in items],
+        attributes=[canonical_json(_attributes(item)) for item in items],
+        parent_id=[
+            indexes.unit_id(f"{i - 1} {items[i - 1]}") if item.derived else ""
+            for i, item in enumerate(items)
+        ],
     )
     vectors = encoder.encode([items[i].text for i in order])
     built = indexes.build(
@@ -127,6 +132,11 @@ def _index(
         questions=encoder.encode_queries(BACKGROUND),
     )
     return indexes.entry_of(folder, built)
+
+
+def _attributes(item: Item) -> dict[str, str]:
+    said = {"derived": "description", "generator": "toy"} if item.derived else {}
+    return said | ({"phash": item.phash} if item.phash else {})
 
 
 def _source(path: str) -> str:

@@ -41,7 +41,12 @@ def test_words_and_tags_go_to_their_segment() -> None:
             SoundTags(40, 50, (("Dog", 0.9), ("Bark", 0.7))),
         ),
         language="en",
-        metadata=(("artist", "Someone"), ("title", "A title")),
+        metadata=(
+            ("artist", "Someone"),
+            ("title", "A title"),
+            ("derived", "no"),
+            ("generator", "x"),
+        ),
     )
     assert units(content) == [
         ("recording", (0, 50), "Good morning. Good night.\nSounds: dog; bark; bell"),

@@ -1,0 +1,1 @@
+"""More text about units: descriptions of pictures and sounds, and the questions that passages answer."""

@@ -1,0 +1,1 @@
+"""Words: how texts and questions become the terms of a lexical index."""
