@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from schemas.errors import ConfigError
 from schemas.space import SpaceContract
+from stages.embed.fixed_shapes import buckets
 from stages.embed.licences import licence_of
 from stages.embed.models import find_model, named
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from schemas.space import Representation
     from schemas.space_config import SpaceConfig
     from stages.embed.adapters import Facts
-
-# A text is padded to the next of these: 1/16 of its length at most, and 8 tokens where it is short.
-_STEPS: Final = ((128, 8), (256, 16), (512, 32), (1024, 64), (2048, 128))
-_WIDEST_STEP: Final = 256
 
 
 class Adapter(NamedTuple):
@@ -37,16 +34,6 @@ class Adapter(NamedTuple):
     input: Literal["text", "pixels", "sound"]
     representation: Representation
     facts: Callable[[Path, bool], Facts]
-
-
-def buckets(max_tokens: int) -> tuple[int, ...]:
-    """Lengths that texts are padded to, ascending, up to the longest."""
-    lengths: list[int] = []
-    length = 0
-    while length < max_tokens:
-        length += next((step for limit, step in _STEPS if length < limit), _WIDEST_STEP)
-        lengths.append(min(length, max_tokens))
-    return tuple(lengths)
 
 
 def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) -> SpaceContract:

@@ -16,7 +16,8 @@ from schemas.errors import ConfigError
 from schemas.space import TokenVectors
 from stages.embed.adapters import Facts, config_of, longest_text, modules_of, prompts_of, width_of
 from stages.embed.check import check_stacks
-from stages.embed.fixed_shapes import filled, forward, frame_passes, space_rows, valid_unicode
+from stages.embed.fixed_shapes import filled, frame_passes, space_rows, valid_unicode
+from stages.embed.forward import forward
 from stages.embed.loading import load_model
 from stages.embed.token_rows import token_rows
 

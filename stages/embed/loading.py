@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from schemas.errors import ContractError, MissingExtraError
 from stages.embed.device import compute_device
-from stages.embed.fixed_shapes import float_heads
+from stages.embed.forward import float_heads
 from stages.embed.licences import tell
 from stages.embed.towers import Towers
 

@@ -14,8 +14,8 @@ from schemas.errors import ConfigError, ContractError, MissingExtraError
 from schemas.space import SpaceContract
 from schemas.space_config import SpaceConfig
 from stages.embed import digests
-from stages.embed.configured import buckets
 from stages.embed.digests import cached_digest
+from stages.embed.fixed_shapes import buckets
 from stages.embed.licences import forbids_commercial_use, licence_of
 from stages.embed.models import find_model
 from stages.embed.registry import contract, make_encoder
