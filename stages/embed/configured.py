@@ -10,6 +10,7 @@ from schemas.space import SpaceContract
 from stages.embed.fixed_shapes import buckets
 from stages.embed.licences import licence_of
 from stages.embed.models import find_model, named
+from stages.embed.onnx_text import PREFIX, onnx_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) ->
         ConfigError: The configuration asks for what the model cannot give; names the key.
     """
     model, location = named(wish.model)
-    found = find_model(model, wish.revision, location)
+    found = find_model(model, wish.revision, location, wish.onnx)
     facts = adapter.facts(found.folder, wish.trust_remote_code)
     _check(name, wish, facts)
     text, pixels = adapter.input == "text", adapter.input == "pixels"
@@ -66,10 +67,11 @@ def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) ->
         else wish.document_prompt,
         max_tokens=longest,
         buckets=buckets(longest) if text else (),
-        batch_tokens=wish.batch_tokens if text else 0,
+        batch_tokens=_batch_tokens(wish) if text else 0,
         batch_frames=0 if text else wish.batch_frames,
         frame_size=wish.frame_size if pixels else 0,
         threads=threads,
+        backend=f"{PREFIX}{wish.onnx}" if wish.onnx else "torch",
         matryoshka=wish.matryoshka,
         representation=adapter.representation,
         partitions=wish.partitions,
@@ -86,7 +88,8 @@ def as_installed(contract: SpaceContract, adapter: Adapter) -> SpaceContract:
     Raises:
         MissingExtraError: The model is not on this machine; says how to fetch it.
     """
-    found = find_model(contract.model, contract.revision, contract.location)
+    file = onnx_file(contract.backend)
+    found = find_model(contract.model, contract.revision, contract.location, file)
     facts = adapter.facts(found.folder, contract.remote_code)
     return replace(
         contract,
@@ -100,8 +103,18 @@ def as_installed(contract: SpaceContract, adapter: Adapter) -> SpaceContract:
     )
 
 
+def _batch_tokens(wish: SpaceConfig) -> int:
+    """Of one row, where a quantised model takes its scales from a whole pass."""
+    return 1 if wish.onnx else wish.batch_tokens
+
+
 def _check(name: str, wish: SpaceConfig, facts: Facts) -> None:
     at = f"spaces.{name}"
+    if wish.onnx and (wish.adapter != "text" or wish.dtype != "float32"):
+        raise ConfigError(
+            f'{at}.onnx: onnxruntime computes texts alone (adapter = "text"), in the types of the file: leave dtype'
+            " out"
+        )
     if wish.truncate_dim >= facts.dim > 0:
         raise ConfigError(
             f"{at}.truncate_dim = {wish.truncate_dim}: the vectors of {wish.model} have {facts.dim} dims"

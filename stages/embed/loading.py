@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from schemas.errors import ContractError, MissingExtraError
 from stages.embed.device import compute_device
 from stages.embed.forward import float_heads
 from stages.embed.licences import tell
+from stages.embed.onnx_text import load_onnx, onnx_file
 from stages.embed.towers import Towers
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class _Where(NamedTuple):
     folder: str
     dtype: str
     remote_code: bool
+    onnx: str = ""
+    threads: int = 0  # of onnxruntime, which sets them when it loads
 
 
 def load_model(kind: Kind, contract: SpaceContract, *, pooling: str = "") -> Any:
@@ -40,7 +44,10 @@ def load_model(kind: Kind, contract: SpaceContract, *, pooling: str = "") -> Any
         MissingExtraError: The model needs a package that is not installed.
     """
     tell(contract)
-    return _load(kind, _Where(contract.location, contract.dtype, contract.remote_code), pooling)
+    where = _Where(contract.location, contract.dtype, contract.remote_code)
+    if file := onnx_file(contract.backend):
+        where = where._replace(onnx=file, threads=contract.threads)
+    return _load(kind, where, pooling)
 
 
 def load_reranker(folder: str) -> Any:
@@ -108,6 +115,8 @@ def _load(kind: Kind, where: _Where, pooling: str) -> Any:
         "model_kwargs": {"dtype": getattr(torch, where.dtype), "use_safetensors": True}
     }
     with quiet(where.folder):
+        if where.onnx:
+            return load_onnx(Path(where.folder), where.onnx, where.threads, pooling)
         source = (
             {"modules": _bare(where, pooling, loads)}
             if pooling

@@ -30,6 +30,7 @@ CASES: dict[str, Case] = {
     "bert_cls_truncated": Case("text", "bert", {"pooling": "cls", "truncate_dim": 12}),
     "bert_bfloat16": Case("text", "bert", {"dtype": "bfloat16"}),
     "dense_with_prompts": Case("text", "dense", {"max_tokens": 64}),
+    "onnx": Case("text", "onnx", {"onnx": "onnx/model.onnx"}),
     "clip": Case("image", "clip", {"frame_size": 48}),
     "siglip2": Case("image", "siglip2", {"frame_size": 64, "batch_frames": 2}),
     "xclip": Case("clip", "xclip", {"frame_size": 48, "batch_frames": 8}),
