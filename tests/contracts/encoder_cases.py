@@ -32,11 +32,16 @@ CASES: dict[str, Case] = {
     "dense_with_prompts": Case("text", "dense", {"max_tokens": 64}),
     "onnx": Case("text", "onnx", {"onnx": "onnx/model.onnx"}),
     "clip": Case("image", "clip", {"frame_size": 48}),
+    "metaclip2": Case("image", "metaclip2", {"frame_size": 48}),
+    "omni_pictures": Case("image", "modernvbert", {"frame_size": 32, "batch_frames": 2}),
+    "omni_texts": Case("text", "modernvbert", {"batch_tokens": 128}),
     "siglip2": Case("image", "siglip2", {"frame_size": 64, "batch_frames": 2}),
     "xclip": Case("clip", "xclip", {"frame_size": 48, "batch_frames": 8}),
     "clap": Case("sound", "clap", {"batch_frames": 3}),
     "colbert": Case("late_text", "colbert", {"batch_tokens": 128}),
     "colqwen2": Case("late_page", "colqwen2", {"frame_size": 32, "batch_frames": 2}),
+    "colpali": Case("late_page", "colpali", {"frame_size": 32, "batch_frames": 2}),
+    "colmodernvbert": Case("late_page", "colmodernvbert", {"frame_size": 32, "batch_frames": 2}),
     "splade_tiny": Case("sparse", "splade", {"batch_tokens": 128}),
 }
 NAMES = [*sorted(name for name in SPACES if contract(name).representation != "sparse"), *CASES]
