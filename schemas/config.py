@@ -169,7 +169,7 @@ class Upgrade(_Section):
     """
 
     sample: int = Field(default=5000, gt=0)
-    recall_at_10: float = Field(default=0.6, ge=0, le=1)
+    recall_at_10: float = Field(default=0.5, ge=0, le=1)
 
 
 class Runs(_Section):
