@@ -1,7 +1,7 @@
 """Encoders of pictures and questions in one space, by sentence-transformers.
 
 Dual encoders (CLIP, Radford et al. 2021; SigLIP 2, Tschannen et al. 2025; MetaCLIP 2, Chuang et al. 2025) and omni
-models (one network for pictures and texts), whose texts `dense_text` embeds into the same vectors. Several frames are one
+models (one network for both), whose texts `dense_text` embeds into the same vectors. Several frames are one
 vector by their mean, as in CLIP4Clip's parameter-free variant (Luo et al. 2021, arXiv 2104.08860).
 """
 
