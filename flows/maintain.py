@@ -176,9 +176,9 @@ def unneeded(blobs: BlobStore, kept: Sequence[AnyManifest]) -> list[str]:
 
 
 def unneeded_payloads(lake: Lake) -> list[str]:
-    """Keys of kept pixels that no live unit has. Only for the writer: a run writes them before its units."""
-    live = lake.live_units(columns=["pixels_hash"])
-    return Payloads(lake.blobs).unneeded(live["pixels_hash"])
+    """Keys of kept pixels and sounds that no live unit has. Only for the writer: a run writes them before its units."""
+    live = lake.live_units(columns=["pixels_hash", "unit_id"])
+    return Payloads(lake.blobs).unneeded(live["pixels_hash"], live["unit_id"])
 
 
 def unneeded_contents(lake: Lake, fingerprint: str = "") -> list[str]:

@@ -6,9 +6,10 @@ import pyarrow.compute as pc
 
 from infra.lake import Lake
 from infra.lake.hexkeys import HexKeys
-from infra.lake.read import InputColumn, LakeView
+from infra.lake.read import LakeView
 from infra.lake.vectors import gather
 from schemas.partition import Partition
+from schemas.space import InputColumn
 
 
 def live_vectors(
