@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows import sounds
 from flows.maintain import collect
 from flows.reindex import Reindexing
 from flows.reindex_cost import foresee
@@ -21,6 +22,7 @@ from schemas.errors import ConfigError, LimitError
 from schemas.partition import AUDIO_SEGMENT
 from schemas.space_config import SpaceConfig
 from schemas.unit import Locator
+from stages.decode import long_audio
 from stages.decode.options import DecodeOptions
 from stages.decode.registry import decode
 from stages.embed.registry import make_encoder
@@ -89,19 +91,45 @@ def mill(spaces, tmp_path_factory) -> Mill:
     return mill
 
 
-def test_every_segment_has_the_vector_of_its_own_samples(mill):
+def of_own_samples(mill: Mill) -> dict[str, list[float]]:
+    """What the vectors of all segments must be, by unit_id: each recording is decoded as a whole."""
     (space,) = contracts(mill.config, ("ear",))
     encoder = make_encoder(space)
-    found = vectors(mill, "ear")
     sources = {k.source_id: k.path for k in mill.lake.state().paths.values()}
-    assert len(found) == len(segments(mill)) >= 4
+    expected = {}
     for row in segments(mill):
         file = mill.corpus / sources[row["source_id"]]
         _, (samples,) = decode(file, file.suffix[1:], DecodeOptions())
         place = Locator(**json.loads(row["locator"]))
         own = samples[round(place.start_s * 16_000) : round(place.end_s * 16_000)]
-        expected = encoder.encode([resampled(own, encoder.sample_rate)])[0]
-        assert np.allclose(found[row["unit_id"]], expected, atol=1e-6)
+        sound = resampled(own, encoder.sample_rate)
+        expected[row["unit_id"]] = encoder.encode([sound])[0].tolist()
+    return expected
+
+
+def test_every_segment_has_the_vector_of_its_own_samples(mill):
+    found, expected = vectors(mill, "ear"), of_own_samples(mill)
+    assert found.keys() == expected.keys()
+    assert len(found) >= 4
+    for unit_id, vector in expected.items():
+        assert found[unit_id] == pytest.approx(vector, abs=1e-6)
+
+
+def test_a_recording_that_is_read_in_ranges_is_heard_part_by_part(spaces, tmp_path, monkeypatch):
+    monkeypatch.setattr(long_audio, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(long_audio, "_SPAN_S", 3)
+    monkeypatch.setattr(long_audio, "_REACH_S", 1)
+    monkeypatch.setattr(sounds, "_PART_S", 2)
+    monkeypatch.setattr(sounds, "_PART_MS", 2000)
+    long = Mill(tmp_path, config_of(spaces, "ear"))
+    write_sound(np.concatenate([bell(), siren()]), long.corpus / "both.wav")
+    items = long.session().stats()["decode"].items
+    long.ingest()
+    assert long.session().stats()["decode"].items - items > 8  # ranges, their joining, parts
+    found, expected = vectors(long, "ear"), of_own_samples(long)
+    assert len(found) == len(expected) >= 5
+    for unit_id, vector in expected.items():
+        assert found[unit_id] == pytest.approx(vector, abs=1e-6)
 
 
 def test_nothing_but_segments_is_embedded_as_sound(mill):
