@@ -17,8 +17,9 @@ from infra.lake import paths
 from infra.lake.invariants import check_invariants
 from infra.payloads import Payloads, hash_in
 from samples.making_sound import bell, siren, write_sound
-from schemas.config import Config, Engine, Profile, Recognition, Segmentation
-from schemas.errors import ConfigError, LimitError
+from schemas.config import Config, Derivation, Engine, Profile, Recognition, Segmentation
+from schemas.derived import is_derived
+from schemas.errors import ConfigError, GateError, LimitError
 from schemas.partition import AUDIO_SEGMENT
 from schemas.space_config import SpaceConfig
 from schemas.unit import Locator
@@ -235,7 +236,7 @@ def test_a_source_that_is_away_is_not_complete(spaces, tmp_path):
     late.publish()
     (late.corpus / "siren.ogg").rename(tmp_path / "away.ogg")
     (late.corpus / "bell.wav").unlink()  # there is a copy of it
-    with pytest.raises(Exception, match=r"1 sources could not be embedded in ear: .*siren\.ogg"):
+    with pytest.raises(GateError, match=r"1 sources could not be embedded in ear: .*siren\.ogg"):
         late.reindex(Reindexing("ear"))
     (tmp_path / "away.ogg").rename(late.corpus / "siren.ogg")
     late.reindex(Reindexing("ear"))
@@ -251,6 +252,39 @@ def test_what_is_too_long_is_a_reject_of_its_unit(spaces, tmp_path, monkeypatch)
     assert {row["code"] for row in rejects} == {LimitError.code}
     assert "at most 2 s are: set segmentation.segment_s lower" in rejects[0]["reason"]
     assert len(late.lake.view().embedded(space.key)) == 0
+    assert holds(late)
+
+
+def test_what_is_said_of_a_segment_has_no_sound_of_its_own(mill, spaces, tmp_path):
+    tells = {"tells": Derivation(adapter="tell", partitions=("audio/segment",))}
+    config = config_of(spaces, "minilm", "ear").model_copy(update={"derive": tells})
+    told = filled(tmp_path, config)
+    said = [row for row in segments(told) if is_derived(json.loads(row["attributes"]))]
+    assert len(said) > 0
+    assert vectors(told, "ear") == vectors(mill, "ear")
+    assert holds(told)
+    hits = open_retriever(told.publish() and told.lake.url).search("an alarm", 10).hits
+    assert len({hit.unit_id for hit in hits}) == len(hits)
+
+
+def test_a_file_that_goes_before_it_is_heard_is_read_by_the_next_run(spaces, tmp_path, monkeypatch):
+    late = Mill(tmp_path, config_of(spaces, "ear"))
+    write_sound(siren(), late.corpus / "siren.ogg")
+    mill_text = late.corpus / "mill.txt"
+    mill_text.write_text("The mill has a wheel.")
+
+    def gone(self, *asked, ask=sounds.Sounds.ask):
+        (late.corpus / "siren.ogg").unlink(missing_ok=True)
+        return ask(self, *asked)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sounds.Sounds, "ask", gone)
+        lost = late.ingest()
+    assert (lost.indexed, lost.rejected) == (1, {"unreadable": 1})
+    assert segments(late) == []
+    write_sound(siren(), late.corpus / "siren.ogg")
+    assert late.ingest().indexed == 1
+    assert len(vectors(late, "ear")) == len(segments(late)) > 0
     assert holds(late)
 
 
