@@ -19,6 +19,7 @@ from infra.lake.files import ROWS_PER_FILE
 from infra.lake.live import BATCH_KIND, as_array, is_latest, joined
 from infra.lake.read import LakeView
 from schemas.errors import LakeError
+from schemas.partition import AUDIO_SEGMENT
 from schemas.space import INPUT_COLUMNS
 from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
+    from schemas.space import InputColumn
 
 _SMALL_ROWS: Final = ROWS_PER_FILE // 2
 
@@ -206,8 +208,9 @@ class Sweeper:
         found = (pc.is_in(keys, value_set=hashes) for hashes in self._hashes.values())
         return reduce(pc.or_, found)
 
-    def _hashes_of(self, column: str) -> pa.Array:
-        units = self._view.live_units(columns=[*PARTITION_COLUMNS, column])
+    def _hashes_of(self, column: InputColumn) -> pa.Array:
+        partition = AUDIO_SEGMENT if column == INPUT_COLUMNS["sound"] else None
+        units = self._view.live_units(partition, [*PARTITION_COLUMNS, column])
         return as_array(pc.unique(joined(units.filter(pc.field(column) != ""), column)))
 
     @cached_property
