@@ -67,7 +67,7 @@ def show_balance(balance: Balance) -> None:
         console.print(f"parts of files lost: {lost} (gristmill rejects lists them)")
     if balance.kept_bytes:
         console.print(
-            f"{balance.kept_bytes / _MIB:.1f} MiB of pixels and content kept for other encoders and cuts"
+            f"{balance.kept_bytes / _MIB:.1f} MiB of pixels, sounds and content kept for other encoders and cuts"
         )
     if balance.stages:
         console.print(_stage_table(balance))

@@ -120,17 +120,10 @@ def contracts(config: Config, names: Sequence[str] = ()) -> tuple[SpaceContract,
     """
     from stages.embed.registry import contract
 
-    found = tuple(
+    return tuple(
         contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
         for name in names or config.profile.spaces
     )
-    for space in found:
-        if space.input == "sound":
-            raise ConfigError(
-                f"{space.name!r} takes sound: units have no sound to embed yet, so it would stay empty. Leave it out of"
-                " profile.spaces"
-            )
-    return found
 
 
 def frame_size(spaces: Sequence[SpaceContract]) -> int:
@@ -195,8 +188,9 @@ def stage_specs(
     """The six pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
     from flows.deriving import DERIVE
     from flows.embedding import EMBED
-    from flows.ingest import DECODE, RECOGNISE
+    from flows.ingest import RECOGNISE
     from flows.kept import UNPACK
+    from flows.sounds import DECODE
     from infra.contents import KeptContents
     from infra.payloads import Payloads
     from infra.sources import open_file

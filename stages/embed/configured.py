@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.errors import ConfigError
+from schemas.sound import SOUND_PARTITIONS
 from schemas.space import SpaceContract
 from stages.embed.fixed_shapes import buckets
 from stages.embed.licences import licence_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from schemas.space import Representation
+    from schemas.space import Input, Representation
     from schemas.space_config import SpaceConfig
     from stages.embed.adapters import Facts
 
@@ -32,7 +33,7 @@ class Adapter(NamedTuple):
     """
 
     name: str
-    input: Literal["text", "pixels", "sound"]
+    input: Input
     representation: Representation
     facts: Callable[[Path, bool], Facts]
 
@@ -48,6 +49,10 @@ def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) ->
     found = find_model(model, wish.revision, location, wish.onnx)
     facts = adapter.facts(found.folder, wish.trust_remote_code)
     _check(name, wish, facts)
+    if adapter.input == "sound" and not set(wish.partitions) <= set(SOUND_PARTITIONS):
+        raise ConfigError(
+            f"spaces.{name}.partitions: only {', '.join(SOUND_PARTITIONS)} has sound to embed; leave it out"
+        )
     text, pixels = adapter.input == "text", adapter.input == "pixels"
     longest = min(wish.max_tokens, facts.max_tokens or wish.max_tokens)
     return SpaceContract(
