@@ -30,6 +30,9 @@ from transformers import (
     Siglip2Model,
     Siglip2Processor,
     VideoMAEImageProcessorPil,
+    VideoPrismClipModel,
+    VideoPrismConfig,
+    VideoPrismTokenizer,
     XCLIPConfig,
     XCLIPModel,
     XCLIPProcessor,
@@ -202,6 +205,19 @@ def xclip(folder: Path) -> Path:
     return save(XCLIPModel(config), XCLIPProcessor(frames, tokeniser), folder, "mit")
 
 
+def videoprism(folder: Path) -> Path:
+    """Without its own processor of video, which needs torchvision."""
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    words = [(f"▁{word}", -2.0) for word in WORDS]
+    letters = [(letter, -3.0) for letter in LETTERS]
+    tokeniser = VideoPrismTokenizer(vocab=[*special, *words, *letters], extra_ids=0)
+    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    vision = {**_TOWER, "image_size": 36, "num_frames": 4, "tubelet_size": [1, 18, 18]}
+    vision |= {"num_spatial_layers": 1, "num_temporal_layers": 1, "num_auxiliary_layers": 1}
+    config = VideoPrismConfig(text_config=text, vision_config=vision)
+    return _save(VideoPrismClipModel(config), tokeniser, folder)
+
+
 def clap(folder: Path) -> Path:
     """Its window is 1 s at 8 kHz."""
     tokeniser = word_level("<s>", "</s>", 32)
@@ -255,6 +271,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "clip": clip,
     "siglip2": siglip2,
     "xclip": xclip,
+    "videoprism": videoprism,
     "clap": clap,
     "metaclip2": metaclip2,
     **{

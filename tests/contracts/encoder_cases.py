@@ -37,6 +37,7 @@ CASES: dict[str, Case] = {
     "omni_texts": Case("text", "modernvbert", {"batch_tokens": 128}),
     "siglip2": Case("image", "siglip2", {"frame_size": 64, "batch_frames": 2}),
     "xclip": Case("clip", "xclip", {"frame_size": 48, "batch_frames": 8}),
+    "videoprism": Case("clip", "videoprism", {"frame_size": 48, "batch_frames": 8}),
     "clap": Case("sound", "clap", {"batch_frames": 3}),
     "colbert": Case("late_text", "colbert", {"batch_tokens": 128}),
     "colqwen2": Case("late_page", "colqwen2", {"frame_size": 32, "batch_frames": 2}),
