@@ -211,11 +211,11 @@ def videoprism(folder: Path) -> Path:
     words = [(f"▁{word}", -2.0) for word in WORDS]
     letters = [(letter, -3.0) for letter in LETTERS]
     tokeniser = VideoPrismTokenizer(vocab=[*special, *words, *letters], extra_ids=0)
-    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
-    vision = {**_TOWER, "image_size": 36, "num_frames": 4, "tubelet_size": [1, 18, 18]}
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    vision = {**TOWER, "image_size": 36, "num_frames": 4, "tubelet_size": [1, 18, 18]}
     vision |= {"num_spatial_layers": 1, "num_temporal_layers": 1, "num_auxiliary_layers": 1}
     config = VideoPrismConfig(text_config=text, vision_config=vision)
-    return _save(VideoPrismClipModel(config), tokeniser, folder)
+    return save(VideoPrismClipModel(config), tokeniser, folder)
 
 
 def clap(folder: Path) -> Path:
