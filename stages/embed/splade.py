@@ -96,8 +96,10 @@ class Splade:
         torch.set_num_threads(self.contract.threads)
         with torch.inference_mode():
             logits = model(input_ids=ids, attention_mask=mask).logits.float()
-            weights = torch.log1p(torch.relu(logits)) * mask.unsqueeze(-1)
-            pooled: np.ndarray = weights.amax(dim=1)[: len(batch)].cpu().numpy()
+            # The logarithm of the largest is the largest logarithm, and of far fewer numbers.
+            largest = logits.masked_fill_(mask.unsqueeze(-1) == 0, 0.0).amax(dim=1)
+            weights = torch.log1p(torch.relu(largest[: len(batch)]))
+            pooled: np.ndarray = weights.cpu().numpy()
         return pooled
 
 
