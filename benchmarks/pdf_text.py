@@ -36,6 +36,7 @@ from stages.decode import _pdf_objects, _pdf_reader, _pdf_text, pdf
 from stages.decode._mupdf import MUPDF_ERRORS, pymupdf
 from stages.decode._pdf_blocks import Outline, build_blocks
 from stages.decode._pdf_open import opened
+from stages.decode._pdf_reader import page_size
 from stages.decode._pdf_text import body_size, read_text, text_layer
 from stages.decode.options import DecodeOptions
 
@@ -82,8 +83,8 @@ def paragraphs(path: Path) -> None:
     with opened(path, Limits(), ()) as document:
         texts = []
         for page in document:
-            size = page.rect.width, page.rect.height
-            texts.append(read_text(page.number + 1, text_layer(page.get_displaylist()), size))
+            layer = text_layer(page.get_displaylist())
+            texts.append(read_text(page.number + 1, layer, page_size(page)))
         build_blocks(texts, Outline.of(document.get_toc(simple=True)), body_size(texts), {})
 
 

@@ -4,7 +4,7 @@ A full run (decode, recognise, embed, index, publish) makes a lake. Of a copy wi
 space are taken out, and `reindex --space` makes them again: that is what a new text encoder of the same cost takes,
 with the indices of every space. Then `reindex --resegment` cuts the first lake anew with shorter passages.
 
-    python -m benchmarks.reindex FOLDER [--words N] [--json]
+    python -m benchmarks.reindex FOLDER [--words N] [--work DIR] [--json]
 """
 
 from __future__ import annotations
@@ -104,10 +104,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--words", type=int, default=60)
+    parser.add_argument("--work", type=Path, help="a new folder that keeps the lakes")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        found = measure(asked.folder, Path(work), asked.words)
+        found = measure(asked.folder, asked.work or Path(work), asked.words)
     if asked.json:
         sys.stdout.write(json.dumps(found) + "\n")
         return

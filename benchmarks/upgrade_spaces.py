@@ -133,13 +133,14 @@ def _onnx(path: Path) -> Any:
     tokeniser.enable_padding()
     session = onnxruntime.InferenceSession(str(path))
     names = {given.name for given in session.get_inputs()}
+    states_of = next(made.name for made in session.get_outputs() if len(made.shape) == 3)
 
     def embed(texts: list[str]) -> np.ndarray:
         coded = tokeniser.encode_batch(texts)
         ids = np.array([one.ids for one in coded])
         mask = np.array([one.attention_mask for one in coded])
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
-        states = session.run(None, {name: given[name] for name in names})[0]
+        states = session.run([states_of], {name: given[name] for name in names})[0]
         pooled: np.ndarray = (states * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
         return pooled
 

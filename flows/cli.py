@@ -152,7 +152,7 @@ def search(
     )
     if rerank:
         result = reranked_by(rerank, query, result, k)
-    give(as_json, result.as_dict(), lambda: show_hits(query, result))
+    give(as_json, result.as_dict(), lambda: show_hits(query, result, rerank))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from flows.rows import text_hash
+from flows.rows import input_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,7 +57,7 @@ class VectorDesk:
             for space in self._spaces:
                 if (spaces and space.key not in spaces) or not space.takes(unit.partition):
                     continue
-                input_hash = text_hash(unit) if space.input == "text" else unit.pixels_hash
+                input_hash = input_of(unit, space)
                 if input_hash:
                     wants.append(Want(Key(space.key, input_hash), unit, tokens))
         return wants

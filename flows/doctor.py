@@ -64,8 +64,8 @@ _MODELS: Final = (
 
 
 def examine(config: Config | None = None) -> list[dict[str, Any]]:
-    """One row a part: ``{"name", "ok", "needed", "found", "advice"}``; with a configuration, its spaces too."""
-    from flows.doctor_spaces import derive_rows, space_rows
+    """One row a part: ``{"name", "ok", "needed", "found", "advice"}``; with a configuration, its models too."""
+    from flows.doctor_spaces import derive_rows, space_rows, speech_rows
 
     return [
         *(_package(name) for name in _PACKAGES),
@@ -73,6 +73,7 @@ def examine(config: Config | None = None) -> list[dict[str, Any]]:
         *(_model(model) for model in _MODELS),
         *space_rows(config),
         *derive_rows(config),
+        *speech_rows(config),
         _ffmpeg(),
         _fence(),
         _gpu(),

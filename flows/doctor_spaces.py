@@ -1,4 +1,4 @@
-"""What `gristmill doctor` says of encoders by configuration: whose models are here, and under which licences."""
+"""What `gristmill doctor` says of models by configuration: whose models are here, and under which licences."""
 
 from __future__ import annotations
 
@@ -27,17 +27,48 @@ def derive_rows(config: Config | None) -> list[dict[str, Any]]:
     )
 
 
+def speech_rows(config: Config | None) -> list[dict[str, Any]]:
+    """A row for the speech model, if a configuration asks for one of its own."""
+    if config is None or not config.recognition.speech:
+        return []
+    name = config.recognition.speech_model
+    return [_speech_row(name, config)] if name in config.speech else []
+
+
+def _speech_row(name: str, config: Config) -> dict[str, Any]:
+    from flows.wiring import speech_model
+
+    wish, problem, licence = config.speech[name], "", config.speech[name].licence
+    try:
+        found = speech_model(config)
+        licence = found.licence if found else licence
+    except GristmillError as error:
+        problem = error.message
+    return {
+        "name": f"speech {name}",
+        "ok": not problem,
+        "needed": True,
+        "found": f"{wish.model} ({_warned(licence)})",
+        "advice": problem,
+    }
+
+
+def _warned(licence: str) -> str:
+    from stages.embed.licences import forbids_commercial_use
+
+    warning = ", FORBIDS COMMERCIAL USE" if forbids_commercial_use(licence) else ""
+    return f"{licence or 'no licence stated'}{warning}"
+
+
 def _derive_row(name: str, settings: Derivation) -> dict[str, Any]:
     from stages.derive.registry import contract
-    from stages.embed.licences import forbids_commercial_use
 
     problem = ""
     try:
         contract(name, settings)
     except GristmillError as error:
         problem = error.message
-    warning = ", FORBIDS COMMERCIAL USE" if forbids_commercial_use(settings.licence) else ""
-    model = f": {settings.model} ({settings.licence}{warning})" if settings.model else ""
+    model = f": {settings.model} ({_warned(settings.licence)})" if settings.model else ""
     return {
         "name": f"derive {name}",
         "ok": not problem,
@@ -75,7 +106,6 @@ def _preset_row(name: str) -> dict[str, Any]:
 
 
 def _described(name: str, configured: Mapping[str, SpaceConfig]) -> str:
-    from stages.embed.licences import forbids_commercial_use
     from stages.embed.registry import contract
 
     if name not in configured:
@@ -84,8 +114,7 @@ def _described(name: str, configured: Mapping[str, SpaceConfig]) -> str:
     licence = wish.licence
     if not licence and not _problem(name, configured):
         licence = contract(name, configured=configured).licence
-    warning = ", FORBIDS COMMERCIAL USE" if forbids_commercial_use(licence) else ""
-    return f"{name}: {wish.model} ({licence or 'no licence stated'}{warning})"
+    return f"{name}: {wish.model} ({_warned(licence)})"
 
 
 def _problem(name: str, configured: Mapping[str, SpaceConfig]) -> str:

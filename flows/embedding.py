@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from schemas.content import SAMPLE_RATE_HZ
 from stages.messages import EmbedRequest
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from schemas.space import SpaceContract
 
 EMBED: Final = "embed"
+_WINDOW_BYTES: Final = 10 * SAMPLE_RATE_HZ * 2  # of what models of sound take at once
 CALL_COST: Final = 4_000_000  # of one embed call: four fixed-shape forward passes
 _PASS_COST: Final = (
     CALL_COST // 4
@@ -54,5 +56,25 @@ def submit_want(
         EmbedRequest(contract.key),
         arrays=frames,
         cost=_PASS_COST * n_frames // contract.batch_frames,
+        group=contract.key,
+    )
+
+
+def submit_sound(session: Session, contract: SpaceContract, want: Want, sound: Arrays) -> None:
+    """Ask for the vector of a unit in a space of sounds.
+
+    Args:
+        session: Where encoders run.
+        contract: The space.
+        want: The unit, and the key that the vector will come under.
+        sound: Its one array, int16 [n] at 16 kHz.
+    """
+    windows = -(-sound.nbytes // _WINDOW_BYTES)
+    session.submit(
+        EMBED,
+        f"{want.key.space}/{want.key.input_hash}",
+        EmbedRequest(contract.key),
+        arrays=sound,
+        cost=_PASS_COST * windows // contract.batch_frames,
         group=contract.key,
     )

@@ -24,6 +24,7 @@ from infra.lake import paths
 from infra.payloads import hash_in, unpack
 from schemas.errors import ConfigError, FormatError, IntegrityError, LakeError
 from schemas.pixels import hash_pixels
+from schemas.space import INPUT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -274,14 +275,14 @@ def _reports_about(blobs: BlobStore, target: Target) -> list[str]:
 def _needles(view: LakeView, target: Target) -> dict[str, list[bytes]]:
     """What must not be found afterwards, by kind; what live content has as well is none."""
     of_source = pc.field("source_id").isin(pa.array(target.source_ids, pa.string()))
-    units = view.all_rows(paths.UNITS, ["unit_id", "text", "text_hash", "pixels_hash"], of_source)
+    units = view.all_rows(paths.UNITS, ["text", *INPUT_COLUMNS.values()], of_source)
     texts = {text.encode() for text in units["text"].to_pylist() if len(text) >= _MIN_TEXT_CHARS}
-    live = view.live_units(columns=["text", "text_hash", "pixels_hash"])
+    live = view.live_units(columns=["text", *INPUT_COLUMNS.values()])
     kept = b"\0".join(text.encode() for text in live["text"].to_pylist())
     probes = {probe for text in texts for probe in (text[:_START_BYTES], _middle(text))}
-    shared = set(live["text_hash"].to_pylist()) | set(live["pixels_hash"].to_pylist())
+    shared = {name for column in INPUT_COLUMNS.values() for name in live[column].to_pylist()}
     pixels = set(units["pixels_hash"].to_pylist())
-    hashes = set(units["text_hash"].to_pylist()) | pixels
+    hashes = {name for column in INPUT_COLUMNS.values() for name in units[column].to_pylist()}
     return {
         "uri": [uri.encode() for uri in target.uris],
         "source_id": [source_id.encode() for source_id in target.source_ids],

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from flows.deriving import DERIVE, CutSource, Deriving
 from flows.desk import Key, VectorDesk, Want
-from flows.embedding import EMBED, submit_want
+from flows.embedding import EMBED, submit_sound, submit_want
 from flows.kept import UNPACK, Ready, Unpacking, with_pixels_of
 from flows.long_files import LongFiles
 from flows.plan import Again, Contents, Recut
 from flows.rows import BatchRows
 from flows.settle import Settling, count
+from flows.sounds import DECODE, Sounds
 from flows.written import WrittenVectors
 from infra.lake import SourceFacts
 from schemas.balance import Balance
@@ -34,11 +35,10 @@ if TYPE_CHECKING:
     from schemas.config import Engine
     from schemas.derived import GeneratorContract
     from schemas.engine import Arrays, Outcome, Session
-    from schemas.space import SpaceContract
+    from schemas.space import Embedding, SpaceContract
 
     Job = Contents | Again | Recut
 
-DECODE: Final = "decode"
 RECOGNISE: Final = "recognise"
 _QUEUED_DECODES: Final = 32
 # Enough waits for the encoder to fill its batches; more would only make sources land later, and lose more in a kill.
@@ -99,6 +99,7 @@ class Ingest:
         # Of those that are decoded for their pixels alone: the spaces they lack, and their units.
         self._units_of: dict[str, tuple[tuple[str, ...], Milled]] = {}
         self._long = LongFiles()
+        self._sounds = Sounds(lake, session)
         self._pending: dict[str, _Pending] = {}
         self._lost: list[Lost] = []
         self._batches = 0
@@ -127,8 +128,10 @@ class Ingest:
         return self.balance
 
     def _mill(self, todo: deque[Job]) -> None:
-        while todo or self._long or self._session.pending():
-            while (todo or self._long) and (self._has_room() or not self._session.pending()):
+        while todo or self._long or self._sounds or self._session.pending():
+            while (todo or self._long or self._sounds) and (
+                self._has_room() or not self._session.pending()
+            ):
                 self._feed_next(todo)
             if not todo and not self._preparing + self._session.pending(RECOGNISE):
                 self._session.flush(DERIVE if self._session.pending(DERIVE) else EMBED)
@@ -157,7 +160,9 @@ class Ingest:
 
     def _feed_next(self, todo: deque[Job]) -> None:
         """Files that were begun come before others, so that what is held of them can go."""
-        if self._long:
+        if self._sounds:
+            self._sounds.ask_next()
+        elif self._long:
             key, request = self._long.next_request()
             self._session.submit(DECODE, key, request)
         else:
@@ -183,7 +188,9 @@ class Ingest:
     def _handle(self, outcome: Outcome) -> None:
         if outcome.failure and outcome.failure.code == LakeError.code:
             raise LakeError(outcome.failure.reason)  # no word on the source
-        if outcome.stage == UNPACK:
+        if self._sounds.is_part(outcome.key):
+            self._heard(outcome)
+        elif outcome.stage == UNPACK:
             self._unpacked(outcome)
         elif outcome.stage in (DERIVE, EMBED):
             self._handle_units(outcome)
@@ -206,8 +213,7 @@ class Ingest:
             return
         space, _, input_hash = outcome.key.partition("/")
         result = outcome.failure or outcome.value
-        for source_id in self._desk.arrived(Key(space, input_hash), result, outcome.attempts):
-            self._finish(self._pending.pop(source_id))
+        self._answered(Key(space, input_hash), result, outcome.attempts)
 
     def _decoded(self, contents: Contents, outcome: Outcome, arrays: Arrays | None) -> None:
         milled: Milled = outcome.value
@@ -279,12 +285,30 @@ class Ingest:
         self._pending[source_id] = _Pending(source, wants)
         fresh = self._desk.enter(source_id, wants)
         recalled = self._written.recall(fresh)
+        sounds = []
         for want in fresh:
+            space = self._spaces[want.key.space]
             if want.key in recalled:
                 self._desk.arrived(want.key, recalled[want.key], attempts=0)
+            elif space.input == "sound":
+                sounds.append(want)
             else:
-                submit_want(self._session, self._spaces[want.key.space], want, source.arrays)
+                submit_want(self._session, space, want, source.arrays)
+        for want, failure in self._sounds.ask(source.contents, sounds):
+            self._desk.arrived(want.key, failure, attempts=1)
         if self._desk.is_complete(source_id):
+            self._finish(self._pending.pop(source_id))
+
+    def _heard(self, outcome: Outcome) -> None:
+        """The sound of some units came, or why not."""
+        for want, sound in self._sounds.arrived(outcome, listed=self._listed):
+            if isinstance(sound, Failure):
+                self._answered(want.key, sound, outcome.attempts)
+            else:
+                submit_sound(self._session, self._spaces[want.key.space], want, sound)
+
+    def _answered(self, key: Key, result: Embedding | Failure, attempts: int) -> None:
+        for source_id in self._desk.arrived(key, result, attempts):
             self._finish(self._pending.pop(source_id))
 
     def _wanted(self, milled: Milled, spaces: Collection[str]) -> list[Want]:
@@ -294,6 +318,10 @@ class Ingest:
         """Every vector has its answer: the source goes into the batch."""
         source = pending.source
         milled, contents = source.milled, source.contents
+        if unheard := self._sounds.lost.pop(milled.source_id, None):
+            self._lost.extend((file, DECODE, *unheard) for file in contents.files)
+            self._desk.leave(milled.source_id, pending.wants)
+            return
         for want in self._desk.wants(milled, source.spaces):
             self._place_vector(want, contents)
         self._deriving.place(source, self._rows, sorted(self._spaces))
@@ -310,7 +338,8 @@ class Ingest:
     def _count_units(self, source: CutSource) -> None:
         for unit in source.new_units:
             count(self.balance.units, str(unit.partition))
-        self.balance.kept_bytes += source.milled.kept_bytes
+        kept_bytes = self._sounds.kept_bytes.pop(source.milled.source_id, 0)
+        self.balance.kept_bytes += source.milled.kept_bytes + kept_bytes
         for lost in source.lost:
             count(self.balance.unit_rejects, lost.failure.code)
 

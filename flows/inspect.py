@@ -215,11 +215,14 @@ class _Inspection:
     def _recognised(
         self, content: Content, arrays: tuple[np.ndarray, ...]
     ) -> tuple[Content, tuple[np.ndarray, ...]]:
+        from flows.wiring import speech_model
         from stages.recognise.options import RecogniseOptions
         from stages.recognise.registry import Recogniser
 
+        config = self._config.model_copy(update={"recognition": self._recognition})
         with self._step("recognise"):
-            return Recogniser(RecogniseOptions(self._recognition)).recognise(content, arrays)
+            options = RecogniseOptions(self._recognition, speech=speech_model(config))
+            return Recogniser(options).recognise(content, arrays)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

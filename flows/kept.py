@@ -16,7 +16,7 @@ from flows.long_files import JoinedArrays
 from flows.plan import Again, Recut, rederivation
 from infra.lake import SourceFacts
 from infra.payloads import Payloads
-from schemas.partition import Partition
+from schemas.partition import ALL_PARTITIONS, Partition
 from schemas.tables import PARTITION_COLUMNS, UNITS
 from schemas.unit import Locator, Unit
 from stages.messages import Milled, RecutRequest, Unpacked, UnpackRequest
@@ -52,7 +52,7 @@ def spare_decoding(  # what a plan is made of, and what there must be
     """Move what only lacks vectors or derived text, and can get it from what is kept, from `plan.decode` to `again`.
 
     Texts are in the table of units. Pixels are kept if a run before had `engine.keep_payloads`; a source of which one
-    is needed that is not is decoded.
+    is needed that is not is decoded. Sounds have a way of their own (flows/sounds.py).
 
     Args:
         plan: Of this state, with these spaces.
@@ -71,7 +71,7 @@ def spare_decoding(  # what a plan is made of, and what there must be
     view, payloads = lake.view(), Payloads(lake.blobs)
     for space in spaces:
         lacking = [source_id for source_id, again in short.items() if space.key in again.spaces]
-        for source_id in unkept(view, payloads, lacking, space):
+        for source_id in undecoded(view, payloads, lacking, space):
             del short[source_id]
     for generator in generators:
         asked = [s for s, again in short.items() if generator.key in _asked(again)]
@@ -133,24 +133,25 @@ def spare_recutting(plan: Plan, kept: Mapping[str, str]) -> None:
 def unkept(
     view: LakeView, payloads: Payloads, source_ids: Sequence[str], space: SpaceContract
 ) -> set[str]:
-    """Those with a unit whose vector in a space and whose pixels are both not there; none where it takes texts."""
+    """Those with a unit whose vector in a space is not there, nor what it is made of; none where it takes texts."""
     if space.input == "text" or not source_ids:
         return set()
-    columns = [*PARTITION_COLUMNS, "source_id", "pixels_hash"]
-    rows = view.live_units(columns=columns, source_ids=pa.array(source_ids))
-    rows = rows.filter(pc.field("pixels_hash") != "")
-    if not rows.num_rows:
-        return set()
+    chosen, found = pa.array(source_ids), set[str]()
     embedded, kept = view.embedded(space.key), payloads.kept(space.frame_size)
-    return {
-        source_id
-        for *where, source_id, pixels_hash in zip(
-            *(rows[c].to_pylist() for c in columns), strict=True
-        )
-        if space.takes(Partition(*where))
-        and pixels_hash not in kept
-        and (*where, pixels_hash) not in embedded
-    }
+    for partition in filter(space.takes, ALL_PARTITIONS):
+        where = (partition.modality, partition.granularity)
+        for batch in view.stream_units(partition, ["source_id", "input_hash"], space.input_column):
+            rows = batch.filter(pc.is_in(batch["source_id"], value_set=chosen))
+            pairs = zip(*(rows[name].to_pylist() for name in rows.schema.names), strict=True)
+            found.update(s for s, h in pairs if h not in kept and (*where, h) not in embedded)
+    return found
+
+
+def undecoded(
+    view: LakeView, payloads: Payloads, source_ids: Sequence[str], space: SpaceContract
+) -> set[str]:
+    """Those that are decoded before they can be embedded in a space; for its sounds alone a source need not be."""
+    return unkept(view, payloads, source_ids, space) if space.input == "pixels" else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +289,7 @@ class Unpacking:
             space = self._spaces[want.key.space]
             if space.input == "text":
                 texts[want.unit.embedded_text] = None
-            else:
+            elif space.input == "pixels":
                 pixels.setdefault(space.frame_size, {})[want.unit.pixels_hash] = None
         for generator in (self._generators[key] for key in asked):
             for unit in filter(generator.takes, milled.units if generator.frame_size else ()):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from flows.index_builder import Workshop
     from flows.questions import Questions
     from infra.lake.live_keys import LiveKeys
-    from infra.lake.read import InputColumn, LakeView
+    from infra.lake.read import LakeView
     from schemas.config import Indexing
     from schemas.manifest import FileRef, IndexManifest
     from schemas.partition import Partition
@@ -100,8 +100,7 @@ class LateBuilder:
     ) -> None:
         self._shop, self._view, self._base = shop, view, base
         self._partition, self._space = place
-        column: InputColumn = "text_hash" if self._space.input == "text" else "pixels_hash"
-        self._wanted = Wanted(self._partition, self._space.key, column)
+        self._wanted = Wanted(self._partition, self._space.key, self._space.input_column)
         self._questions = questions
 
     def build(self) -> IndexManifest | None:

@@ -13,6 +13,7 @@ from infra import pointer
 from infra.contents import CONTENT, KeptContents
 from infra.local_blobs import half_written, local_root
 from infra.payloads import PAYLOADS, Payloads
+from schemas.partition import AUDIO_SEGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,9 +177,10 @@ def unneeded(blobs: BlobStore, kept: Sequence[AnyManifest]) -> list[str]:
 
 
 def unneeded_payloads(lake: Lake) -> list[str]:
-    """Keys of kept pixels that no live unit has. Only for the writer: a run writes them before its units."""
-    live = lake.live_units(columns=["pixels_hash"])
-    return Payloads(lake.blobs).unneeded(live["pixels_hash"])
+    """Keys of kept pixels and sounds that no live unit has. Only for the writer: a run writes them before its units."""
+    pixels = lake.live_units(columns=["pixels_hash"])["pixels_hash"]
+    sounds = lake.live_units(AUDIO_SEGMENT, ["unit_id"])["unit_id"]
+    return Payloads(lake.blobs).unneeded(pixels, sounds)
 
 
 def unneeded_contents(lake: Lake, fingerprint: str = "") -> list[str]:

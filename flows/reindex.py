@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from flows import wiring
 from flows.beside import published_beside
-from flows.kept import spare_recutting, unkept
+from flows.kept import spare_recutting, undecoded
 from flows.plan import Again, Contents, Plan
 from infra.lake.spaces import lacking
 from infra.payloads import Payloads
@@ -87,7 +87,7 @@ def plan_space(lake: Lake, state: LakeState, space: SpaceContract) -> Plan:
     """
     view = lake.view()
     short = set(lacking(view, space.key).to_pylist())
-    decode = unkept(view, Payloads(lake.blobs), sorted(short), space)
+    decode = undecoded(view, Payloads(lake.blobs), sorted(short), space)
     plan = Plan(listed=False)
     for contents in _live_contents(state):
         source_id = contents.first.source_id

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows import wiring
+from flows.kept import unkept
 from infra.payloads import Payloads, key_of
 from schemas.partition import ALL_PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flows.plan import Plan
     from flows.reindex import Reindexing
     from infra.lake import LakeView
     from schemas.config import Config
@@ -42,13 +42,13 @@ class ReindexCost:
         unchanged: Those of them of which nothing is to be done.
         embed: Sources whose units are embedded from what is kept.
         recut: Sources that are cut anew from kept content.
-        decode: Sources whose files are decoded again.
+        decode: Sources whose files are decoded again, if only their sound.
         units: Live units to be embedded.
         vectors: Rows of vectors to be written: different contents of each partition. None where that is known only
             when the sources are cut.
         calls: Different contents for the encoder to see; None as before.
         text_bytes: To be read from the table of units.
-        payload_bytes: To be read of kept pixels.
+        payload_bytes: To be read of kept pixels and sounds.
         file_bytes: To be read of the files that are decoded.
         seconds: Estimated; None where no run of this lake has measured it.
         measured_by: The run whose rates that rests on; empty without one.
@@ -94,26 +94,30 @@ def foresee(lake_url: str, config: Config, what: Reindexing) -> ReindexCost:
     spaces, _ = what.choose(lake, config)
     state, view = lake.state(), lake.view()
     plan = what.plan(lake, state, config, spaces)
-    decoded = [*(a.contents for a in plan.again if a.decode), *plan.decode]
-    count, new = _Wanted(), set[str]()
+    payloads = Payloads(lake.blobs)
+    count, new, decode = _Wanted(), set[str](), set[str]()
     if what.space:
-        count, new = _wanted(view, spaces[0], [a.contents.first.source_id for a in plan.again])
+        lacking = [a.contents.first.source_id for a in plan.again]
+        count, new = _wanted(view, spaces[0], lacking)
+        decode = unkept(view, payloads, lacking, spaces[0])
+    decoded = [a.contents for a in plan.again if a.contents.first.source_id in decode]
+    decoded += plan.decode
     calls = len(new) if what.space else None
     rate = _rate(view.runs().to_pylist(), what.space)
     return ReindexCost(
         space=what.space,
         files=plan.found,
         unchanged=plan.unchanged,
-        embed=len(plan.again) - sum(a.decode for a in plan.again),
+        embed=len(plan.again) - len(decode),
         recut=len(plan.recut),
         decode=len(decoded),
         units=count.units if what.space else None,
         vectors=count.inputs if what.space else None,
         calls=calls,
         text_bytes=count.text_bytes,
-        payload_bytes=_payload_bytes(Payloads(lake.blobs), spaces, new),
+        payload_bytes=_payload_bytes(payloads, spaces, new),
         file_bytes=sum(contents.first.size_bytes for contents in decoded),
-        seconds=_seconds(rate, calls, plan, config),
+        seconds=_seconds(rate, calls, len(decoded), config),
         measured_by=rate.run_id if rate else "",
     )
 
@@ -169,9 +173,8 @@ def _rate(runs: Sequence[Mapping[str, Any]], space: str) -> Rate | None:
     return known[-1] if known else None
 
 
-def _seconds(rate: Rate | None, calls: int | None, plan: Plan, config: Config) -> float | None:
+def _seconds(rate: Rate | None, calls: int | None, decode: int, config: Config) -> float | None:
     """Embedding and decoding as if nothing else took time; None where a part of it was never measured."""
-    decode = sum(a.decode for a in plan.again) + len(plan.decode)
     if rate is None or calls is None or (decode and not rate.decode_s):
         return None
     _, embedders = wiring.embedding_gpus(config)

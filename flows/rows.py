@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from infra.lake import CommitBatch, SourceFacts
+from schemas.derived import is_derived
 from schemas.ids import canonical_json, digest
 from schemas.source import SourceFile
 from schemas.space import Marked
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from infra.lake import KnownPath
     from schemas.engine import Failure
     from schemas.partition import Partition
-    from schemas.space import Embedding
+    from schemas.space import Embedding, SpaceContract
     from schemas.unit import Unit
     from stages.messages import Milled
 
@@ -30,6 +31,15 @@ Row = dict[str, Any]
 def text_hash(unit: Unit) -> str:
     """Digest of what a text encoder reads of the unit; empty without text."""
     return digest("text", unit.embedded_text) if unit.embedded_text else ""
+
+
+def input_of(unit: Unit, space: SpaceContract) -> str:
+    """What names the input of a unit in a space; empty where it has none."""
+    if space.input == "text":
+        return text_hash(unit)
+    if space.input == "pixels":
+        return unit.pixels_hash
+    return "" if is_derived(unit.attributes) else unit.unit_id
 
 
 @dataclass(slots=True)

@@ -67,7 +67,7 @@ def show_balance(balance: Balance) -> None:
         console.print(f"parts of files lost: {lost} (gristmill rejects lists them)")
     if balance.kept_bytes:
         console.print(
-            f"{balance.kept_bytes / _MIB:.1f} MiB of pixels and content kept for other encoders and cuts"
+            f"{balance.kept_bytes / _MIB:.1f} MiB of pixels, sounds and content kept for other encoders and cuts"
         )
     if balance.stages:
         console.print(_stage_table(balance))
@@ -123,14 +123,16 @@ def show_manifest(manifest: Manifest) -> None:
         terminal().print(f"questions are embedded in {new} and mapped into {old}", highlight=False)
 
 
-def show_hits(query: str, result: SearchResult) -> None:
-    """The routes, then the hits with the place to go to."""
+def show_hits(query: str, result: SearchResult, reranker: str = "") -> None:
+    """The routes, then the hits with the place to go to; scores are those of the search, whoever ordered them."""
     console = terminal()
     console.print(Text(f'"{query}"', style="bold"))
     routes = [f"{route.partition} {route.weight:.2f}" for route in result.routes[:_ROUTES_SHOWN]]
     more = len(result.routes) - len(routes)
     routes += [f"and {more} more"] if more else []
     console.print("routes  " + "  ".join(routes), highlight=False, soft_wrap=True)
+    if reranker:
+        console.print(f"order   by {reranker}", highlight=False, soft_wrap=True)
     ranks = {hit.unit_id: hit.rank for hit in result.hits}
     for hit in result.hits:
         place = Locator(**hit.locator).as_text()

@@ -18,7 +18,7 @@ from schemas.partition import ALL_PARTITIONS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.lake.read import InputColumn, LakeView
+    from infra.lake.read import LakeView
     from schemas.manifest import IndexManifest, Manifest
     from schemas.partition import Partition
     from schemas.space import SpaceContract
@@ -97,8 +97,7 @@ class Transition:
 
 def is_complete(view: LakeView, partition: Partition, space: SpaceContract) -> bool:
     """Whether each unit that a space embeds has its vector there, or stands in the rejects."""
-    column: InputColumn = "text_hash" if space.input == "text" else "pixels_hash"
-    keys = live_keys(view, Wanted(partition, space.key, column))
+    keys = live_keys(view, Wanted(partition, space.key, space.input_column))
     if not len(keys):
         return True
     found = view.find_vectors(space.key, partition, keys.inputs).found

@@ -61,7 +61,6 @@ class Upgraded:
     Attributes:
         old, new: Keys of the spaces.
         map: As it stands in the manifest, or would.
-        cosine: Mean cosine of mapped vectors to the old ones, on units that were left out while the ridge was chosen.
         embedded: Units that were embedded for the sample.
         failed: Units that could not be.
         fit_s: Seconds to fit and measure.
@@ -72,7 +71,6 @@ class Upgraded:
     old: str
     new: str
     map: SpaceMap
-    cosine: float
     embedded: int
     failed: int
     fit_s: float
@@ -228,7 +226,6 @@ class Upgrade:
             old=self._old.key,
             new=self._new.key,
             map=space_map,
-            cosine=round(answer.fitted.cosine, 4),
             embedded=done.vectors,
             failed=done.failed,
             fit_s=round(fit_s, 3),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from schemas.space import Probe, SpaceContract
     from stages.cutter import Keep
     from stages.index.snapshot import OpenSnapshot
+    from stages.recognise.speech_configured import SpeechContract
     from stages.route.search import Retriever
 
 # Raised when decoding or recognition give another content for the same bytes: every source is then read again at its
@@ -70,22 +71,25 @@ def deriving_gpus(config: Config) -> tuple[float, int]:
     return _gpus(config, "derive")
 
 
+def recognising_gpus(config: Config) -> tuple[float, int]:
+    """The same for actors that recognise; without a configured speech model they need no GPU."""
+    return _gpus(config, "recognise")
+
+
 def _gpus(config: Config, name: str) -> tuple[float, int]:
     here = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    derives = _models_derive(config)
-    defaults = {"embed": 0.5 if derives else 1.0, "derive": 0.5}
-    asked = {"embed": config.engine.embed_gpus, "derive": config.engine.derive_gpus}
-    shares = {
-        pool: (default if here else 0.0) if asked[pool] is None else asked[pool] or 0.0
-        for pool, default in defaults.items()
-    }
-    if not derives:
-        shares["derive"] = 0.0  # rules need none
-    if (
-        not shares[name] or not here
-    ):  # a cluster's GPUs are not seen from its driver: as many actors as workers then
-        return shares[name], workers(config)
-    return shares[name], max(1, int(here / sum(shares.values())))
+    engine = config.engine
+    asked = {"embed": engine.embed_gpus}
+    if _models_derive(config):  # rules need none
+        asked["derive"] = engine.derive_gpus
+    if speech_model(config):
+        asked["recognise"] = engine.recognise_gpus
+    even = 100 // len(asked) / 100 if here else 0.0
+    shares = {pool: even if share is None else share for pool, share in asked.items()}
+    share = shares.get(name, 0.0)
+    # A cluster's GPUs are not seen from its driver: as many actors as workers then.
+    actors = max(1, int(here / sum(shares.values()))) if share and here else workers(config)
+    return share, actors
 
 
 def _models_derive(config: Config) -> bool:
@@ -120,17 +124,10 @@ def contracts(config: Config, names: Sequence[str] = ()) -> tuple[SpaceContract,
     """
     from stages.embed.registry import contract
 
-    found = tuple(
+    return tuple(
         contract(name, threads=_ENCODER_THREADS, configured=config.spaces)
         for name in names or config.profile.spaces
     )
-    for space in found:
-        if space.input == "sound":
-            raise ConfigError(
-                f"{space.name!r} takes sound: units have no sound to embed yet, so it would stay empty. Leave it out of"
-                " profile.spaces"
-            )
-    return found
 
 
 def frame_size(spaces: Sequence[SpaceContract]) -> int:
@@ -154,7 +151,7 @@ def fingerprint(config: Config) -> str:
     read_as: dict[str, Any] = {
         "version": PIPELINE_VERSION,
         "segmentation": config.segmentation.model_dump(),
-        "recognition": config.recognition.model_dump(),
+        "recognition": _recognition(config),
     }
     if CUTTING_VERSION:
         read_as["cutting"] = CUTTING_VERSION
@@ -166,9 +163,29 @@ def content_fingerprint(config: Config) -> str:
     read_as = {
         "version": PIPELINE_VERSION,
         "decoding": config.segmentation.model_dump(exclude=set(_CUTS_ONLY)),
-        "recognition": config.recognition.model_dump(),
+        "recognition": _recognition(config),
     }
     return digest("content", canonical_json(read_as | _pictures(config)))
+
+
+def _recognition(config: Config) -> dict[str, Any]:
+    """What recognisers depend on; of a configured speech model, its files too."""
+    speech = speech_model(config)
+    model = {} if speech is None else {"speech_files": speech.identity()}
+    return config.recognition.model_dump() | model
+
+
+def speech_model(config: Config) -> SpeechContract | None:
+    """The speech model of ``[speech.NAME]`` that transcribes; None if none of them does.
+
+    Raises:
+        ConfigError: It cannot be.
+        MissingExtraError: It is not on this machine; says how to fetch it.
+    """
+    from stages.recognise.speech_configured import speech_contract
+
+    recognition = config.recognition
+    return speech_contract(recognition.speech_model, config.speech) if recognition.speech else None
 
 
 def _pictures(config: Config) -> dict[str, int]:
@@ -195,8 +212,9 @@ def stage_specs(
     """The six pools of a run over a lake, by default one that keeps nothing; they embed in `beside` as well."""
     from flows.deriving import DERIVE
     from flows.embedding import EMBED
-    from flows.ingest import DECODE, RECOGNISE
+    from flows.ingest import RECOGNISE
     from flows.kept import UNPACK
+    from flows.sounds import DECODE
     from infra.contents import KeptContents
     from infra.payloads import Payloads
     from infra.sources import open_file
@@ -217,6 +235,7 @@ def stage_specs(
     options = DecodeOptions(
         limits, segmentation, recognition, frame_size(contracts(config)), config.decoding.passwords
     )
+    recognisers = RecogniseOptions(recognition, speech=speech_model(config))
     payloads = Payloads.at(lake_url)
     contents = KeptContents.at(lake_url, content_fingerprint(config))
     keep = _keep(config.engine, payloads, contents)
@@ -231,7 +250,7 @@ def stage_specs(
         ),
         spec(
             RECOGNISE,
-            partial(RecogniseStage, RecogniseOptions(recognition), segmentation, counted_by, keep),
+            partial(RecogniseStage, recognisers, segmentation, counted_by, keep),
             timeout_s=limits.recognise_timeout_s,
         ),
         spec(UNPACK, partial(UnpackStage, counted_by, segmentation, payloads.read, contents.read)),
@@ -247,15 +266,27 @@ def stage_specs(
 
 def _spec(config: Config, name: str, factory: Any, **rest: Any) -> StageSpec:
     """A pool with the resources of its name."""
-    on_gpus = {"embed": embedding_gpus, "derive": deriving_gpus}
+    on_gpus = {
+        "embed": embedding_gpus,
+        "derive": deriving_gpus,
+        "recognise": recognising_gpus,
+    }
     gpus, actors = on_gpus[name](config) if name in on_gpus else (0.0, workers(config))
     resources = Resources(
         cpus=_SHARES[name],
         gpus=gpus,
-        memory_bytes=config.limits.decode_memory_bytes if name in ("decode", "recognise") else 0,
+        memory_bytes=_memory_bytes(config, name),
         threads=_ENCODER_THREADS,
     )
     return StageSpec(name, factory, resources, actors=actors, **rest)
+
+
+def _memory_bytes(config: Config, name: str) -> int:
+    """What a process of a pool may hold, 0 for no limit; on top come weights that load later, at twice their files."""
+    if name not in ("decode", "recognise"):
+        return 0
+    speech = speech_model(config) if name == "recognise" else None
+    return config.limits.decode_memory_bytes + (2 * speech.weights_bytes if speech else 0)
 
 
 def _keep(engine: Engine, payloads: Payloads, contents: KeptContents) -> Keep:

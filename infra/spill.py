@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from infra.lake.read import InputColumn, LakeView
+    from infra.lake.read import LakeView
     from schemas.partition import Partition
+    from schemas.space import InputColumn
 
 # Columns of rows.arrow that the table of units has.
 ROWS: Final = pa.schema([field for field in SEGMENT_ROWS if field.name != "vector_digest"])

@@ -20,6 +20,7 @@ from pydantic import (
 from schemas.errors import ConfigError
 from schemas.presets import Preset, with_preset
 from schemas.space_config import SpaceConfig, SpaceName  # noqa: TC001 - pydantic reads the types
+from schemas.speech_config import SpeechConfig  # noqa: TC001 - pydantic reads the type
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,10 @@ class Segmentation(_Section):
 
 
 class Recognition(_Section):
-    """Which recognisers run. `speech_model` is a registry name (stages/recognise/speech_models.py)."""
+    """Which recognisers run.
+
+    `speech_model` is a registry name (stages/recognise/speech_models.py) or that of a ``[speech.NAME]``.
+    """
 
     ocr: bool = True
     layout: bool = True
@@ -106,8 +110,8 @@ class Engine(_Section):
 
     `workers` is the number of actors per pool, 0 for one per CPU core. `embed_gpus` is the share of a GPU that one
     embedding actor declares (several may share one), 0 to embed on the CPU; unset, it is 1 where this machine has a
-    GPU (half of one where models derive text on the other half), with as many embedding actors as fit, else 0.
-    `derive_gpus` is the same for models that derive text; unset, it is half of one where this machine has a GPU.
+    GPU, with as many embedding actors as fit, else 0. `derive_gpus` is the same for models that derive text,
+    `recognise_gpus` for a speech model by configuration; unset shares are equal, and together one.
     `keep_payloads` keeps in the lake the pixels that encoders were given, so that embedding them in another space
     needs no decoding; `keep_content` what was decoded and recognised, so that cutting it into other units needs none.
     """
@@ -115,6 +119,7 @@ class Engine(_Section):
     workers: int = Field(default=0, ge=0)
     embed_gpus: float | None = Field(default=None, ge=0)
     derive_gpus: float | None = Field(default=None, ge=0)
+    recognise_gpus: float | None = Field(default=None, ge=0)
     decode_recycle_items: int = Field(default=500, ge=0)
     bytes_in_flight: int = Field(default=1024 * _MIB, gt=0)
     commit_rows: int = Field(default=20_000, gt=0)
@@ -169,7 +174,7 @@ class Upgrade(_Section):
     """
 
     sample: int = Field(default=5000, gt=0)
-    recall_at_10: float = Field(default=0.6, ge=0, le=1)
+    recall_at_10: float = Field(default=0.5, ge=0, le=1)
 
 
 class Runs(_Section):
@@ -241,6 +246,7 @@ class Config(_Section):
     profile: Profile = Profile()
     derive: dict[Name, Derivation] = Field(default_factory=dict)
     spaces: dict[SpaceName, SpaceConfig] = Field(default_factory=dict)
+    speech: dict[SpaceName, SpeechConfig] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

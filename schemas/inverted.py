@@ -74,6 +74,11 @@ class InvertedIndex:
         """Different ones of each segment, summed."""
         return sum(part.terms for part in self.segments)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.size_bytes for file in self.files())
+
     def files(self) -> Iterator[FileRef]:
         """Every file it consists of."""
         for segment in self.segments:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from schemas.ids import canonical_json, digest
+from schemas.sound import SOUND_PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 FINGERPRINT_CHARS: Final = 12
 Metric = Literal["inner_product", "l2"]
 Representation = Literal["dense", "tokens", "sparse"]
+Input = Literal["text", "pixels", "sound"]
+InputColumn = Literal["text_hash", "pixels_hash", "unit_id"]
+INPUT_COLUMNS: Final[dict[Input, InputColumn]] = {
+    "text": "text_hash",
+    "pixels": "pixels_hash",
+    "sound": "unit_id",
+}
 # What an encoder made of the fixed inputs of its self-check (stages/embed/probe.py): ``query`` and ``document``.
 Probe = dict[str, list[float]]
 # Fields that came later: while they say nothing new they are not part of a fingerprint, so vectors stay what they were.
@@ -79,7 +87,7 @@ class SpaceContract:
     weights_digest: str
     dim: int
     dtype: str
-    input: Literal["text", "pixels", "sound"]
+    input: Input
     pooling: str
     normalised: bool = True
     query_prompt: str = ""
@@ -127,13 +135,21 @@ class SpaceContract:
         return f"{self.name}-{self.fingerprint}"
 
     @property
-    def input_column(self) -> Literal["text_hash", "pixels_hash"]:
-        """Which column of the table of units names what it embeds."""
-        return "text_hash" if self.input == "text" else "pixels_hash"
+    def input_column(self) -> InputColumn:
+        """Which column of the table of units names what it embeds.
+
+        A sound is named by its unit, whose id says of which source it is and where in it.
+        """
+        return INPUT_COLUMNS[self.input]
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """The only partitions that are embedded; empty for all that have its input."""
+        return SOUND_PARTITIONS if self.input == "sound" else self.partitions
 
     def takes(self, partition: Partition) -> bool:
         """Whether units of a partition are embedded in it."""
-        return not self.partitions or str(partition) in self.partitions
+        return not self.only or str(partition) in self.only
 
     def bucket(self, n_tokens: int) -> int:
         """The shape a text of `n_tokens` is padded to; the last bucket truncates."""

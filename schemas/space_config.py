@@ -22,6 +22,7 @@ class SpaceConfig(BaseModel):
         model: Its name at Hugging Face, ``org/name``, or a folder: an absolute path, or one that begins with ``.``.
         revision: Commit, tag or branch; whatever it is, the contract has the commit.
         dtype: The weights are computed with it.
+        onnx: A file in the model's folder that onnxruntime computes in place of the weights, for texts on a CPU.
         truncate_dim: The leading dims that are kept; 0 for all. Only for models trained so (Kusupati et al. 2022).
         matryoshka: Shorter lengths, ascending, that the model was trained for; an index may use them.
         pooling: How the tokens become one vector, where the model's files leave it open; empty for ``mean`` there.
@@ -42,6 +43,7 @@ class SpaceConfig(BaseModel):
     model: str = Field(min_length=1)
     revision: str = ""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    onnx: str = ""
     truncate_dim: int = Field(default=0, ge=0)
     matryoshka: tuple[int, ...] = ()
     pooling: Pooling = ""

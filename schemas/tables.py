@@ -56,7 +56,10 @@ EMBEDDINGS: Final = pa.schema(
     [
         ("modality", pa.string()),
         ("granularity", pa.string()),
-        ("input_hash", pa.string()),  # text_hash or pixels_hash of the units it belongs to
+        (
+            "input_hash",
+            pa.string(),
+        ),  # text_hash or pixels_hash of the units it belongs to, or unit_id
         (
             "vector",
             pa.list_(pa.field("element", pa.float32())),
@@ -127,7 +130,10 @@ SEGMENT_ROWS: Final = pa.schema(
         ("language", pa.string()),
         ("attributes", pa.string()),
         ("acl", _STRINGS),
-        ("input_hash", pa.string()),  # text_hash or pixels_hash: which input the vector is of
+        (
+            "input_hash",
+            pa.string(),
+        ),  # text_hash, pixels_hash or unit_id: which input the vector is of
         ("vector_digest", pa.uint64()),  # of the encoder's float32 vector: equal where vectors are
     ]
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from schemas.content import Content, PartialReject
+    from schemas.sound import SoundSpan
     from schemas.source import SourceFile
     from schemas.unit import Unit
     from stages.ranges import Piece, Span
@@ -91,11 +92,42 @@ class Milled:
 
 @dataclass(frozen=True, slots=True)
 class UnpackRequest:
-    """Measure texts of kept units, and read their pixels, which were kept at this side of a frame, by their hashes."""
+    """Measure texts of kept units, and read their pixels, which were kept at this side of a frame, by their hashes.
+
+    With side 0 what is read are sounds, by their units.
+    """
 
     texts: tuple[str, ...]
     frame_size: int
     pixels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SoundRequest:
+    """Decode the sound of units of a source, which has been cut; answered with `Sounds`.
+
+    Attributes:
+        file: The file.
+        begin_s: Where to begin to decode: the same for a unit whichever others are asked for with it.
+        spans: Of the units, none of which begins before.
+        units: Their unit_ids, in the same order.
+    """
+
+    file: SourceFile
+    begin_s: int
+    spans: tuple[SoundSpan, ...]
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """The sounds of a `SoundRequest` travel beside this, int16 [n] at 16 kHz each, in its order; n may be 0.
+
+    Attributes:
+        kept_bytes: What was written of them to be kept.
+    """
+
+    kept_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +163,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """Embed one text, or the pixels that travel beside it, in the space with this key; as a question if `query`.
+    """Embed one text, or pixels or a sound that travel beside it, in the space with this key; as a question if `query`.
 
     With `probe`, answer with what the encoder makes of the inputs of its self-check.
     """

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.lake import Lake
 from infra.lake.hexkeys import HexKeys
-from infra.lake.read import InputColumn, LakeView
+from infra.lake.inputs import has_input
+from infra.lake.read import LakeView
 from infra.lake.vectors import gather
 from schemas.partition import Partition
+from schemas.space import InputColumn
 
 
 def live_vectors(
@@ -23,7 +24,7 @@ def live_vectors(
     """
     view = lake.view() if isinstance(lake, Lake) else lake
     units = view.live_units(partition)
-    units = units.filter(pc.field(input_column) != "")
+    units = units.filter(has_input(input_column))
     vectors = view.find_vectors(space_key, partition, HexKeys.of(units[input_column]))
     missing = units["unit_id"].filter(pa.array(~vectors.found))
     view.require_rejected(missing, space_key, partition)

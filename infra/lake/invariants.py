@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.lake import paths
+from infra.lake.inputs import has_input
 from infra.lake.inspect import key_columns, row_keys
 from infra.lake.live import as_array, is_latest, joined, lookup
 from schemas.tables import PARTITION_COLUMNS
@@ -115,8 +116,8 @@ def _without_vector(view: LakeView, key: str, space: SpaceContract) -> list[str]
     """Sources that are complete in a space, with a unit that it takes and that has neither a vector nor a reject."""
     live, column = view.live, space.input_column
     complete = live.spaces.filter(pc.field("fingerprint") == key)["source_id"]
-    names = [*PARTITION_COLUMNS, "unit_id", "source_id", "batch", column]
-    units = view.all_rows(paths.UNITS, names, pc.field(column) != "")
+    names = [*PARTITION_COLUMNS, *dict.fromkeys(["unit_id", "source_id", "batch", column])]
+    units = view.all_rows(paths.UNITS, names, has_input(column))
     units = units.filter(is_latest(units, "source_id", live.units))
     units = units.filter(pc.is_in(units["source_id"], value_set=as_array(complete)))
     units = units.filter(taken(units, space))
@@ -140,9 +141,9 @@ def taken(units: pa.Table, space: SpaceContract) -> pa.ChunkedArray:
         space: Which.
     """
     names = pc.binary_join_element_wise(*(units[name] for name in PARTITION_COLUMNS), "/")
-    if not space.partitions:
+    if not space.only:
         return pc.is_valid(names)
-    return pc.is_in(names, value_set=pa.array(space.partitions))
+    return pc.is_in(names, value_set=pa.array(space.only))
 
 
 def _check_repeats(view: LakeView, spec: TableSpec, broken: Broken) -> None:

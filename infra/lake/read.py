@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 from infra.lake import paths
 from infra.lake.delta import read_table, table_dim
 from infra.lake.hexkeys import HexKeys
+from infra.lake.inputs import has_input, with_vector
 from infra.lake.live import Live, as_array, by_source, digest_completions, is_latest, lookup
 from infra.lake.state import EmbeddedInputs, KnownPath, LakeState, SourceFacts
 from infra.lake.stream import LiveUnits, stream_live
 from infra.lake.vectors import FoundVectors, VectorTable, embedding_of
 from schemas.errors import IntegrityError, UnreadableError
 from schemas.partition import Partition
+from schemas.space import INPUT_COLUMNS
 from schemas.tables import PARTITION_COLUMNS
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
-    from schemas.space import Embedding
+    from schemas.space import Embedding, InputColumn
 
 _PATH_COLUMNS: Final = [
     "uri",
@@ -49,7 +51,6 @@ _PATH_COLUMNS: Final = [
     "title",
 ]
 _FACT_COLUMNS: Final = ["media_type", "title", "notes", "units"]
-InputColumn = Literal["text_hash", "pixels_hash"]
 
 
 class LakeView:
@@ -166,7 +167,7 @@ class LakeView:
         Args:
             partition: Which partition.
             columns: Which of the table's; ``input_hash`` stands for `input_column`.
-            input_column: What the space embeds: the units' text or their pixels.
+            input_column: Names what the space embeds: the units' text, their pixels or their sound.
 
         Raises:
             LakeError: A file is missing or broken.
@@ -179,7 +180,7 @@ class LakeView:
             paths.UNITS.name,
             _in_partition(partition),
             self.live.live_units,
-            pc.field(input_column) != "",
+            has_input(input_column),
         )
         sources = {name: input_column if name == "input_hash" else name for name in columns}
         yield from stream_live(units, {name: pc.field(source) for name, source in sources.items()})
@@ -286,7 +287,7 @@ class LakeView:
 
     def _hashes(self) -> pa.Table:
         """Partition and inputs of every live unit."""
-        return self.live_units(columns=[*PARTITION_COLUMNS, "text_hash", "pixels_hash"])
+        return self.live_units(columns=[*PARTITION_COLUMNS, *INPUT_COLUMNS.values()])
 
     def _count_vectors(self, units: pa.Table) -> dict[str, int]:
         vectors: dict[str, int] = {}
@@ -376,12 +377,7 @@ def _count_embedded(units: pa.Table, embedded: pa.Table) -> dict[str, int]:
     for name in _count_partitions(embedded):
         inside = _in_partition(Partition.parse(name))
         hashes = as_array(embedded.filter(inside)["input_hash"])
-        rows = units.filter(inside)
-        has_vector = pc.or_(
-            pc.is_in(rows["text_hash"], value_set=hashes),
-            pc.is_in(rows["pixels_hash"], value_set=hashes),
-        )
-        counts[name] = pc.sum(has_vector).as_py() or 0
+        counts[name] = pc.sum(with_vector(units.filter(inside), hashes)).as_py() or 0
     return counts
 
 

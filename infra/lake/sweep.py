@@ -7,7 +7,7 @@ more, which nobody sees, and never a name without its rows. The next sweep takes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -19,6 +19,8 @@ from infra.lake.files import ROWS_PER_FILE
 from infra.lake.live import BATCH_KIND, as_array, is_latest, joined
 from infra.lake.read import LakeView
 from schemas.errors import LakeError
+from schemas.partition import AUDIO_SEGMENT
+from schemas.space import INPUT_COLUMNS
 from schemas.tables import COMPLETIONS, PARTITION_COLUMNS
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from infra.lake.delta import DeltaTables
     from infra.lake.paths import TableSpec
+    from schemas.space import InputColumn
 
 _SMALL_ROWS: Final = ROWS_PER_FILE // 2
 
@@ -71,7 +74,7 @@ class Sweeper:
         self._token = token
         self._dropped = dropped
         self._view = LakeView(tables)
-        self._hashes = {column: self._hashes_of(column) for column in ("text_hash", "pixels_hash")}
+        self._hashes = {column: self._hashes_of(column) for column in INPUT_COLUMNS.values()}
 
     def specs(self) -> list[TableSpec]:
         """Every table there is, `completions` first."""
@@ -202,11 +205,12 @@ class Sweeper:
     def _is_used(self, rows: pa.Table) -> pa.ChunkedArray:
         """Whether a live unit of the same partition has this content."""
         keys = joined(rows, "input_hash")
-        by_text = pc.is_in(keys, value_set=self._hashes["text_hash"])
-        return pc.or_(by_text, pc.is_in(keys, value_set=self._hashes["pixels_hash"]))
+        found = (pc.is_in(keys, value_set=hashes) for hashes in self._hashes.values())
+        return reduce(pc.or_, found)
 
-    def _hashes_of(self, column: str) -> pa.Array:
-        units = self._view.live_units(columns=[*PARTITION_COLUMNS, column])
+    def _hashes_of(self, column: InputColumn) -> pa.Array:
+        partition = AUDIO_SEGMENT if column == INPUT_COLUMNS["sound"] else None
+        units = self._view.live_units(partition, [*PARTITION_COLUMNS, column])
         return as_array(pc.unique(joined(units.filter(pc.field(column) != ""), column)))
 
     @cached_property

@@ -8,7 +8,7 @@ from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from stages.decode._scripts import PART
-from stages.decode.layout import share_inside, union
+from stages.decode.layout import bare, share_inside, union
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -99,13 +99,13 @@ def without_told(blocks: Sequence[Block], tables: Mapping[int, Sequence[TableDat
 
 def is_told(text: str, tables: Iterable[TableData], *, is_caption: bool) -> bool:
     """Whether a text is the caption of one of these tables, or a part of it, which is on each of the table's units."""
-    captions = [_bare(table.caption) for table in tables]
+    captions = [bare(table.caption) for table in tables]
     if not captions:
         return False
-    bare = _bare(text)
+    told = bare(text)
     if not is_caption:
-        return bool(bare) and bare in captions
-    return any(bare in caption for caption in captions)
+        return bool(told) and told in captions
+    return any(told in caption for caption in captions)
 
 
 def with_initials(
@@ -143,7 +143,7 @@ def _begun(initial: Line, line: Line, known: Collection[str]) -> list[Line]:
     beside = line.bbox[1] < initial.bbox[3] and line.bbox[3] > initial.bbox[1]
     if not beside or line.bbox[0] < initial.bbox[0] or line.size >= initial.size:
         return [initial, line]
-    first = _bare(line.text.split()[0])
+    first = bare(line.text.split()[0])
     gap = " " if initial.text + first not in known and first in known else ""
     text = f"{initial.text}{gap}{line.text}"
     return [line._replace(text=text, bbox=union((initial.bbox, line.bbox)))]
@@ -174,7 +174,3 @@ def _lost(lines: Sequence[Line], tables: Sequence[TableData]) -> list[Line]:
 
 def _texts(table: TableData) -> list[str]:
     return [table.caption, *table.header, *(cell for row in table.rows for cell in row)]
-
-
-def _bare(text: str) -> str:
-    return "".join(filter(str.isalnum, text.casefold()))

@@ -14,7 +14,7 @@ from stages.decode._pdf_apart import Apart, is_told, part, with_initials, withou
 from stages.decode._pdf_flow import SMALL_SCALE, Run, in_flow, starts_note
 from stages.decode._pdf_furniture import find_furniture
 from stages.decode._pdf_text import frame
-from stages.decode.layout import join_lines, words_of
+from stages.decode.layout import bare, join_lines, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -112,8 +112,7 @@ class _Style:
 
 
 def _key(title: str) -> str:
-    bare = _NUMBERING.sub("", title.strip()) or title
-    return "".join(filter(str.isalnum, bare.casefold()))
+    return bare(_NUMBERING.sub("", title.strip()) or title)
 
 
 def _page_runs(
@@ -172,12 +171,15 @@ def _is_large(line: Line, body_pt: float) -> bool:
 def _heading(page: int, lines: tuple[Line, ...], style: _Style) -> int:
     if sum([len(line.text) - 1 for line in lines]) > _MAX_HEADING_CHARS:  # joining takes hyphens
         return 0
+    is_large = _is_large(lines[0], style.body_pt) and not lines[0].mono
+    if not (is_large or lines[0].bold or page in style.outline.levels):
+        return 0
     text = join_lines([line.text for line in lines])
     if len(text) > _MAX_HEADING_CHARS or not any(map(str.isalpha, text)):
         return 0
     if level := style.outline.level(page, text):
         return level
-    if _is_large(lines[0], style.body_pt) and not lines[0].mono:
+    if is_large:
         return -1
     # Bold text of body size is a heading only where there are no bookmarks that would name it.
     alone = len(text) <= _MAX_BOLD_HEADING_CHARS and len(lines) <= 2 and text[-1] not in ".,;:"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stages.decode._pdf_text import frame
 from stages.decode._scripts import UNSPACED
@@ -34,8 +33,7 @@ _MAX_RUNS: Final = 300  # on a page: more is no page of text, and each is compar
 _LEADING: Final = 2.0  # most space between lines of one paragraph, in font sizes
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Lines that are one thing.
 
     Attributes:
@@ -59,12 +57,12 @@ class Run:
     @property
     def size(self) -> float:
         """Font size in points, to half a point."""
-        return round(max(line.size for line in self.lines) * 2) / 2
+        return round(max([line.size for line in self.lines]) * 2) / 2
 
     @property
     def bbox(self) -> BBox:
         """The box around it on its page."""
-        return union(line.bbox for line in self.lines)
+        return union([line.bbox for line in self.lines])
 
     @property
     def is_plain(self) -> bool:
@@ -126,8 +124,8 @@ def in_flow(runs: Iterable[Run], body_pt: float, heights: Mapping[int, float]) -
 
 def _longer(run: Run, rest: Run) -> Run:
     if run.last_page == rest.page and not run.tail:
-        return replace(run, lines=run.lines + rest.lines)
-    return replace(run, tail=run.tail + rest.lines, tail_page=rest.page)
+        return run._replace(lines=run.lines + rest.lines)
+    return run._replace(tail=run.tail + rest.lines, tail_page=rest.page)
 
 
 def _notes(runs: Sequence[Run], body_pt: float, height: float) -> list[Run]:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stages.decode._scripts import beyond_ascii
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -64,7 +66,9 @@ _MONO: Final = re.compile(r"mono|courier|consol|typewriter|cmtt|code|fixed|termi
 _MARKED: Final = re.compile("[\u00c0-\u00ff]")
 _MARKED_SHARE: Final = 0.5
 _MARK: Final = re.compile("[\u0300-\u036f]")  # all that letters of these blocks are taken apart to
-_LATIN_WORD: Final = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]{2,}")
+_LATIN: Final = r"\u00c0-\u024f\u1e00-\u1eff"  # beyond ASCII
+_MORE_LATIN: Final = re.compile(f"[{_LATIN}]")
+_LATIN_WORD: Final = re.compile(f"[A-Za-z{_LATIN}]{{2,}}")
 
 
 def broken_fonts(spans: Sequence[Span]) -> frozenset[str]:
@@ -74,9 +78,9 @@ def broken_fonts(spans: Sequence[Span]) -> frozenset[str]:
         spans: Of one page.
     """
     texts: defaultdict[str, list[str]] = defaultdict(list)
-    for span in spans:
-        texts[span.face.font].append(span.text)
-    mono = {span.face.font for span in spans if span.face.mono}
+    for text, face in spans:
+        texts[face.font].append(text)
+    mono = {face.font for _, face in spans if face.mono}
     return frozenset(
         name
         for name, said in texts.items()
@@ -91,14 +95,12 @@ def _sample(texts: Sequence[str]) -> str:
 
 
 def _is_broken(text: str, *, is_mono: bool) -> bool:
-    if text.isascii() and text.isprintable() and "(cid:" not in text:
-        return not is_mono and is_unlikely(text)
     return _unknown_share(text) > _UNKNOWN_SHARE or (not is_mono and is_unlikely(text))
 
 
 def _unknown_share(text: str) -> float:
-    if not _UNKNOWN.search(text):
-        return 0.0
+    if text.isprintable() and "\ufffd" not in text and "(cid:" not in text:
+        return 0.0  # of all that stands for nothing only U+FFFD is printable
     unknown = total = 0
     for word in text.split(" "):
         total += len(word)
@@ -127,8 +129,12 @@ def frequent_share(text: str) -> float | None:
 
 
 def _latin_words(text: str) -> str:
-    """With blanks between them; text that has no other letters as it is."""
-    return text if text.isascii() else " ".join(_LATIN_WORD.findall(text))
+    """With blanks or signs between them, which make no difference."""
+    if text.isascii():
+        return text
+    if _MORE_LATIN.search(beyond_ascii(text)):
+        return " ".join(_LATIN_WORD.findall(text))
+    return text.encode("ascii", "replace").decode("ascii")
 
 
 def _frequent_share(words: str) -> float | None:

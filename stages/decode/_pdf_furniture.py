@@ -57,6 +57,10 @@ class _Row:
         """The edge and the text, whatever numbers are in it: a page on its side has the same ones."""
         return self.edge[1], _DIGITS.sub("#", self.text.casefold())
 
+    @cached_property
+    def offsets(self) -> frozenset[int]:
+        return _offsets(self.text, self.page)
+
 
 def find_furniture(pages: Sequence[PageText]) -> dict[int, set[BBox]]:
     """Boxes of lines of headers and footers, by page number.
@@ -91,7 +95,7 @@ class _Repeats:
         self._offsets: defaultdict[tuple[object, ...], set[int]] = defaultdict(set)
         for row in rows:
             self._heights[row.key].setdefault(row.page, row.height)
-            for offset in _offsets(row):
+            for offset in row.offsets:
                 self._offsets[row.edge, offset].add(row.page)
 
     def is_furniture(self, row: _Row) -> bool:
@@ -106,13 +110,15 @@ class _Repeats:
             return True
         return any(
             len(self._offsets[row.edge, offset].intersection(near)) >= _MIN_REPEATS
-            for offset in _offsets(row)
+            for offset in row.offsets
         )
 
 
-def _offsets(row: _Row) -> set[int]:
+def _offsets(text: str, page: int) -> frozenset[int]:
     """Number printed at its start or end, less the number of the page: the same all over a numbered document."""
-    return {int(number) - row.page for number in _EDGE_NUMBER.findall(row.text)}
+    if not (text[0].isdecimal() or text[-1].isdecimal()):
+        return frozenset()  # as for most rows
+    return frozenset(int(number) - page for number in _EDGE_NUMBER.findall(text))
 
 
 def _rows(page: PageText) -> Iterator[_Row]:

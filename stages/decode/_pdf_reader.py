@@ -83,7 +83,7 @@ class PageReader:
         sizes = picture_sizes(self.document, number, self.options.limits.pixels)
         page = self.document[number - 1]
         check_drawing(page, self.options.limits.expanded_bytes, self.checked)
-        width, height = page.rect.width, page.rect.height
+        width, height = page_size(page)
         if not (0 < width < float("inf") and 0 < height < float("inf")):
             raise CorruptError(f"the page has no size ({width} x {height} points)")
         shown = page.get_displaylist()
@@ -147,6 +147,12 @@ class PageReader:
         except LimitError as error:
             self._lose(text.number, error.code, f"not read by OCR: {error.message}")
             return None
+
+
+def page_size(page: Any) -> tuple[float, float]:
+    """Width and height of a pymupdf.Page in points, as it is shown."""
+    shown = page.rect  # worked out each time it is asked for
+    return shown.width, shown.height
 
 
 def _needs_ocr(text: PageText, drawn: Drawn, picture: Callable[[], NDArray[np.uint8]]) -> bool:

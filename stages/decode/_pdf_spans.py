@@ -24,8 +24,7 @@ _LINE: Final = re.compile(r'<line bbox="([^"]*)" wmode="\d" dir="([^"]*)"')
 # The start of a line, or a span with the tags around it; each begins with "<", which is quick to find.
 _TOLD: Final = re.compile(
     r'<(?:p style="top:([^;]*)pt[^>]*>'
-    r'|((?:\w+><)*)span style="font-family:(.*?;font-size:[^;"]*)pt[^>]*>([^<]*)</span>)',
-    re.DOTALL,
+    r'|((?:\w+><)*span style="font-family:(?:[^;]*;)+?font-size:[^;"]*)pt[^>]*>([^<]*)</span>)'
 )
 _ENTITY: Final = re.compile(r"&(?:#x([0-9a-f]+)|(lt|gt|amp|quot|apos));")
 _NAMED: Final = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
@@ -38,20 +37,17 @@ _ROUNDING_PT: Final = 0.1  # of sizes
 
 
 class Face(NamedTuple):
-    """How a span is set; `font` is a name that fonts of one family and style share."""
+    """How a span is set; `font` is a name that fonts of one family and style share, `size` is in points."""
 
     font: str
+    size: float
     bold: bool = False
     mono: bool = False
     raised: bool = False
 
 
-class Span(NamedTuple):
-    """Text in one type; `size` in points."""
-
-    text: str
-    size: float
-    face: Face
+# Text in one type: a plain tuple, as there are more of them than of anything else.
+Span = tuple[str, Face]
 
 
 class SpanLine(NamedTuple):
@@ -75,19 +71,19 @@ def read_blocks(layer: Any) -> list[list[SpanLine]]:
     if not len(lines) == len(boxes) == sum(map(len, placed)):
         raise CorruptError(_UNTOLD)
     told = zip(boxes, lines, strict=True)
-    return [[_line(direction, *next(told)) for _, direction in block] for block in placed]
+    return [[_line(_turn(way), *next(told)) for _, way in block] for block in placed]
 
 
 def _told(html: str) -> list[tuple[str, list[Span]]]:
     """Top and spans of each line."""
     found = _TOLD.findall(html)
     lines: list[tuple[str, list[Span]]] = []
-    for top, tags, style, text in found:
+    for top, style, text in found:
         if top:
             spans: list[Span] = []
             lines.append((top, spans))
         else:
-            spans.append(Span(_plain(text) if "&" in text else text, *_type(tags, style)))
+            spans.append((_plain(text) if "&" in text else text, _face(style)))
     if len(found) != len(lines) + html.count("<span "):
         raise CorruptError(_UNTOLD)
     return lines
@@ -106,17 +102,16 @@ def _boxes(numbers: str) -> list[BBox]:
     return list(zip(*[iter(values)] * 4, strict=True))
 
 
-def _line(direction: str, bbox: BBox, told: tuple[str, list[Span]]) -> SpanLine:
+def _line(turn: int, bbox: BBox, told: tuple[str, list[Span]]) -> SpanLine:
     """With a box at least as high as its type, as PyMuPDF has it; some fonts (those of TeX) are said to be lower."""
     top, spans = told
-    turn = _turn(direction)
     if turn or not spans:
         return SpanLine(bbox, turn, spans)
-    size = spans[0].size if len(spans) == 1 else max([span.size for span in spans])
+    size = max([face.size for _, face in spans])
     x0, y0, x1, y1 = bbox
     if 0 < y1 - y0 < size - _ROUNDING_PT:
         scale = size / (y1 - y0)
-        baseline = float(top) + _ASCENT * spans[0].size
+        baseline = float(top) + _ASCENT * spans[0][1].size
         bbox = (x0, baseline - scale * (baseline - y0), x1, baseline + scale * (y1 - baseline))
     return SpanLine(bbox, turn, spans)
 
@@ -131,14 +126,15 @@ def _turn(direction: str) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _type(tags: str, style: str) -> tuple[float, Face]:
-    """From the tags around a span, ``tt><b><``, and ``Times,serif;font-size:10.0``."""
+def _face(style: str) -> Face:
+    """From the tags around a span and its own: ``tt><b><span style="font-family:Times,serif;font-size:10.0``."""
+    tags, _, style = style.partition('span style="font-family:')
     family, _, size = style.rpartition(";font-size:")
     family = family.rpartition(",")[0]
     marks = set(tags.split("><"))
     bold = "b" in marks or "bold" in family.lower()
     font = " ".join([family, *sorted(marks - {"sup"})])
-    return float(size), Face(font, bold, "tt" in marks, "sup" in marks)
+    return Face(font, float(size), bold, "tt" in marks, "sup" in marks)
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from stages.decode._mupdf import pymupdf
@@ -64,7 +64,7 @@ class PageText:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """All lines in reading order."""
-        return tuple(line for group in self.groups for line in group)
+        return tuple(chain.from_iterable(self.groups))
 
     @cached_property
     def text(self) -> str:
@@ -95,7 +95,7 @@ def read_text(number: int, layer: Any, size: tuple[float, float]) -> PageText:
     skipped = broken if is_broken else frozenset()
     groups = [group for block in blocks for group in _groups(_lines(block, skipped)) if group]
     ordered = _ordered(_without_copies(groups))
-    return PageText(number, *size, tuple(tuple(group) for group in ordered), is_broken)
+    return PageText(number, *size, tuple(map(tuple, ordered)), is_broken)
 
 
 def letters(text: str) -> int:
@@ -123,52 +123,52 @@ def frame(line: Line) -> BBox:
 
 def _loses_much(spans: Sequence[Span], broken: frozenset[str]) -> bool:
     lost = total = 0
-    for span in spans:
-        chars = len(span.text.replace(" ", ""))
+    for text, face in spans:
+        chars = len(text.replace(" ", ""))
         total += chars
-        lost += chars if span.face.font in broken else 0
+        lost += chars if face.font in broken else 0
     return lost >= _MIN_LOST and lost >= _LOST_SHARE * total
 
 
 def _lines(block: Sequence[SpanLine], skipped: frozenset[str]) -> list[Line]:
     found = []
-    for raw in block:
-        spans = raw.spans
+    for bbox, turn, spans in block:
         if skipped:
-            spans = [span for span in spans if span.face.font not in skipped]
+            spans = [span for span in spans if span[1].font not in skipped]
         if text := clean_text(_joined(spans)):
-            found.append(_line(text, spans, raw))
+            size, bold, mono = _type(spans)
+            found.append(Line(text, bbox, size, bold, mono, turn))
     return found
+
+
+def _type(spans: Sequence[Span]) -> tuple[float, bool, bool]:
+    """The size of the longest of some spans, and whether all are bold and monospaced; blank ones do not count."""
+    if len(spans) == 1:
+        _, size, bold, mono, _ = spans[0][1]
+        return size, bold, mono
+    printed = [span for span in spans if span[0].strip()]
+    lengths = [len(text) for text, _ in printed]
+    size = printed[lengths.index(max(lengths))][1].size
+    _, _, bold, mono, _ = printed[0][1]
+    bold = bold and all(face.bold for _, face in printed)
+    mono = mono and all(face.mono for _, face in printed)
+    return size, bold, mono
 
 
 def _joined(spans: Sequence[Span]) -> str:
     """Text of spans; a raised note mark is set off, or it would become a part of the word beside it."""
     if len(spans) == 1:
-        return spans[0].text
-    if not any(span.face.raised for span in spans):
-        return "".join([span.text for span in spans])
+        return spans[0][0]
+    if not [face for _, face in spans if face.raised]:
+        return "".join([piece for piece, _ in spans])
     text = ""
     after_mark = False
-    for span in spans:
-        piece = span.text
-        raised = span.face.raised and piece.strip().isdigit()
+    for piece, face in spans:
+        raised = face.raised and piece.strip().isdigit()
         set_off = after_mark or (raised and not text[-1:].isdigit())
         text += f" {piece}" if set_off else piece
         after_mark = bool(raised) and text.strip() == piece.strip()  # a note begins with its mark
     return text
-
-
-def _line(text: str, spans: Sequence[Span], raw: SpanLine) -> Line:
-    if len(spans) > 1:
-        spans = [span for span in spans if span.text.strip()]
-    main = spans[0]
-    size, bold, mono = main.size, main.face.bold, main.face.mono
-    if len(spans) > 1:
-        lengths = [len(span.text) for span in spans]
-        size = spans[lengths.index(max(lengths))].size
-        bold = bold and all(span.face.bold for span in spans)
-        mono = mono and all(span.face.mono for span in spans)
-    return Line(text, raw.bbox, size, bold, mono, raw.turn)
 
 
 def _groups(lines: list[Line]) -> list[list[Line]]:
@@ -208,15 +208,16 @@ def _merge(lines: list[Line]) -> list[Line]:
 
 
 def _stand_side_by_side(last: Line, line: Line) -> bool:
-    if last.turn != line.turn:
+    _, before, size, _, _, turn = last
+    _, after, next_size, _, _, next_turn = line
+    if turn != next_turn:
         return False
-    before, after = last.bbox, line.bbox
-    if line.turn:
-        before, after = upright(before, line.turn), upright(after, line.turn)
+    if turn:
+        before, after = upright(before, turn), upright(after, turn)
     # A mirror moves no baseline, and most lines are told apart by theirs.
-    if abs(after[3] - before[3]) > _SAME_BASELINE * min(last.size, line.size):
+    if abs(after[3] - before[3]) > _SAME_BASELINE * (size if size < next_size else next_size):
         return False
-    return frame(line)[0] >= frame(last)[2] - last.size
+    return frame(line)[0] >= frame(last)[2] - size
 
 
 def _without_copies(groups: list[list[Line]]) -> list[list[Line]]:
@@ -270,7 +271,9 @@ def _ordered(groups: list[list[Line]]) -> list[list[Line]]:
 def _placed(groups: list[list[Line]]) -> list[list[Line]]:
     """The order of the page's own content stream where it reads well, else by position."""
     turn = groups[0][0].turn
-    boxes = [upright(union([line.bbox for line in group]), turn) for group in groups]
+    boxes = [union([line.bbox for line in group]) for group in groups]
+    if turn:
+        boxes = [upright(box, turn) for box in boxes]
     if runs_leftwards(" ".join([line.text for group in groups for line in group])):
         boxes = [mirrored(box) for box in boxes]
     if in_reading_order(boxes):

@@ -104,7 +104,7 @@ def read_tracks(path: Path, media_type: str, info: MediaInfo, options: DecodeOpt
     Returns:
         What is there. That this fails costs the subtitles and that sound track, nothing else.
     """
-    heard = _heard(info.of_kind("audio"))
+    heard = heard_track(info.of_kind("audio"))
     other = heard if heard is not None and heard.number and _listens(options) else None
     texts = _texts(info.of_kind("subtitle"))
     notes = _notes(info, heard, texts)
@@ -169,7 +169,8 @@ def _listens(options: DecodeOptions) -> bool:
     return options.recognition.speech or options.recognition.sound_tags
 
 
-def _heard(tracks: Sequence[Track]) -> Track | None:
+def heard_track(tracks: Sequence[Track]) -> Track | None:
+    """The sound track to hear: the first that is marked as default, else the first."""
     return next((track for track in tracks if track.default), tracks[0] if tracks else None)
 
 

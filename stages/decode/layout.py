@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stages.decode._scripts import UNSPACED, spelled_out
+from stages.decode._scripts import UNSPACED, UNSPACED_CHARS, beyond_ascii, spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -26,6 +26,7 @@ _SHAPED: Final = re.compile("[" + "".join(map(chr, sorted(_SPELLED_OUT))) + "]")
 _SOFT_HYPHEN: Final = "\u00ad"
 _INVISIBLE: Final = "\u00ad\u200c\u200d"  # the joiners decide how Persian and Indic letters are set
 _HYPHENATED: Final = re.compile(r"([^\W_]+)[-\u2010\u00ad]$")
+_JOINED: Final = re.compile(f"[{UNSPACED_CHARS}\u2010\u00ad]")  # next to the end of a line
 _HYPHENS: Final = ("-", "\u2010", _SOFT_HYPHEN)
 _MAX_WORD_CHARS: Final = (
     60  # a search from the start of a long paragraph, line after line, would be quadratic
@@ -57,6 +58,7 @@ _ONES: Final = frozenset(
         "ninth",
     ]
 )
+_SIGNS: Final = bytes(code for code in range(128) if not chr(code).isalnum())
 _SPACES: Final = re.compile(r"\s+")
 _MAX_CUT_BOXES: Final = 300  # the cut looks at every prefix of a column, which is quadratic
 
@@ -98,6 +100,18 @@ def clean_text(text: str) -> str:
     return _SPACES.sub(" ", text).strip()
 
 
+def bare(text: str) -> str:
+    """Its letters and digits, without case.
+
+    >>> bare("1.2 The Mill's \u00c9lan")
+    '12themills\u00e9lan'
+    """
+    folded = text.casefold()
+    if folded.isascii():
+        return folded.encode().translate(None, _SIGNS).decode()
+    return "".join(filter(str.isalnum, folded))
+
+
 def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
     """Running text of lines; a word hyphenated over a line end is put together again.
 
@@ -117,7 +131,11 @@ def join_lines(texts: Iterable[str], known: Container[str] = ()) -> str:
     """
     parts = list(texts)
     whole = " ".join(parts)
-    if whole.isascii() and "- " not in whole and not whole.startswith(" "):
+    if not (
+        "- " in whole
+        or whole.startswith(" ")
+        or (not whole.isascii() and _JOINED.search(beyond_ascii(whole)))
+    ):
         return whole  # as most are: none of what follows is there
     joined = ""
     for text in parts:
@@ -142,7 +160,7 @@ def words_of(texts: Iterable[str]) -> frozenset[str]:
             words.update(_WORD.findall(text.lower())[:-1])
         else:
             whole.append(text)
-    once = " ".join(set("\n".join(whole).lower().split()))
+    once = " ".join(set(" ".join(whole).split())).lower()
     return frozenset(words.union(_WORD.findall(once)))
 
 
@@ -168,7 +186,10 @@ def _is_compound(first: str, text: str, known: Container[str]) -> bool:
 
 def union(boxes: Iterable[BBox]) -> BBox:
     """The smallest box around all of them."""
-    x0, y0, x1, y1 = zip(*boxes, strict=True)
+    known = list(boxes)
+    if len(known) == 1:
+        return known[0]
+    x0, y0, x1, y1 = zip(*known, strict=True)
     return (min(x0), min(y0), max(x1), max(y1))
 
 

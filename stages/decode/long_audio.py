@@ -57,7 +57,7 @@ def spans(path: Path, media_type: str, options: DecodeOptions) -> tuple[Span, ..
     """Ranges of a recording whose length its container knows; none if it is short. Raises as `decode_audio`."""
     if path.stat().st_size < _SMALL_BYTES:
         return ()
-    info = _look(path, media_type, options)
+    info = look(path, media_type, options)
     known_s = 0.0 if info.has_video or info.estimated else info.duration_s or 0.0
     # One that is longer than allowed is refused by whoever reads it as a whole.
     if known_s > options.limits.media_s:
@@ -123,7 +123,8 @@ def join(path: Path, media_type: str, pieces: Sequence[Piece]) -> Content:
     )
 
 
-def _look(path: Path, media_type: str, options: DecodeOptions) -> MediaInfo:
+def look(path: Path, media_type: str, options: DecodeOptions) -> MediaInfo:
+    """What the header says of a file with sound."""
     sink = SoundSink(path, options.limits.media_s)
     run = _ffmpeg.run(
         path, lambda urls: sound_graph(path, media_type, urls, 0, 0.1), [sink], options.limits

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from schemas.content import Content
     from schemas.errors import SourceError
+    from schemas.sound import SoundSpan
     from stages.decode.options import DecodeOptions
     from stages.ranges import LongDecoder, Piece, Span
 
@@ -228,6 +230,17 @@ def decode_span(
     media_type = _type_of(path, hint, options)
     shared = options.shared_among(span.of)
     return _long_decoder(media_type).read_span(path, media_type, shared, span)
+
+
+def decode_sounds(
+    path: Path, hint: str, options: DecodeOptions, begin_s: int, spans: Sequence[SoundSpan]
+) -> tuple[NDArray[np.int16], ...]:
+    """Samples of spans of a file's sound (see stages/decode/sounds.py); args and errors are those of :func:`decode`."""
+    from stages.decode.sounds import read_sounds
+
+    media_type, ranges = find_spans(path, hint, options)
+    begins = begin_s if ranges else 0
+    return read_sounds(path, media_type, options, begins, spans)
 
 
 def join_pieces(path: Path, media_type: str, pieces: Sequence[Piece]) -> Content:

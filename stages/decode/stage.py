@@ -12,8 +12,16 @@ from schemas.errors import GristmillError
 from stages.cutter import NOTHING, Cutter, Keep
 from stages.decode._fence import fenced
 from stages.decode._ffmpeg import program
-from stages.decode.registry import decode_as, decode_span, find_spans, join_pieces
-from stages.messages import Decoded, DecodedPiece, DecodeRequest, JoinRequest, LongFile
+from stages.decode.registry import decode_as, decode_sounds, decode_span, find_spans, join_pieces
+from stages.messages import (
+    Decoded,
+    DecodedPiece,
+    DecodeRequest,
+    JoinRequest,
+    LongFile,
+    SoundRequest,
+    Sounds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +52,7 @@ class DecodeStage:
     ) -> None:
         self._options = options
         self._open_file = open_file
+        self._keep = keep
         self._cutter = Cutter(options.segmentation, text_space, keep)
         self._program = ""
 
@@ -53,13 +62,15 @@ class DecodeStage:
         self._program = program()
 
     def process(self, tasks: Sequence[Task]) -> list[Answer | Failure]:
-        """Answer with `Milled`, `Decoded`, `LongFile` or `DecodedPiece`, by task."""
+        """Answer with `Milled`, `Decoded`, `LongFile`, `DecodedPiece` or `Sounds`, by task."""
         return [self._one(task.value) for task in tasks]
 
-    def _one(self, request: DecodeRequest | JoinRequest) -> Answer | Failure:
+    def _one(self, request: DecodeRequest | JoinRequest | SoundRequest) -> Answer | Failure:
         try:
             if isinstance(request, JoinRequest):
                 return self._join(request)
+            if isinstance(request, SoundRequest):
+                return self._sounds(request)
             file = request.file
             with self._open_file(file) as path:
                 work = partial(self._read, path, file, request.span)
@@ -89,6 +100,17 @@ class DecodeStage:
                 replace(value, piece=self._cutter.finish_piece(value.piece, arrays)), arrays
             )
         return read
+
+    def _sounds(self, request: SoundRequest) -> Answer:
+        file = request.file
+        with self._open_file(file) as path:
+            work = partial(
+                decode_sounds, path, file.hint, self._options, request.begin_s, request.spans
+            )
+            found = fenced(path, work, program=self._program)
+        heard = {n: s for n, s in zip(request.units, found, strict=True) if len(s)}
+        kept_bytes = self._keep.pixels(heard) if self._keep.pixels and heard else 0
+        return Answer(Sounds(kept_bytes), found)
 
     def _join(self, request: JoinRequest) -> Answer:
         file = request.file

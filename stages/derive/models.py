@@ -6,7 +6,6 @@ rows, short ones filled up by repeating the last input.
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from schemas.errors import ConfigError, ContractError
 from schemas.ids import digest_file
 from stages.embed.device import compute_device
-from stages.embed.licences import forbids_commercial_use
+from stages.embed.licences import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from schemas.config import Derivation
     from schemas.derived import GeneratorContract
 
-_LOG: Final = logging.getLogger("gristmill")
 ROWS: Final = 4  # of a pass, and threads of one: other numbers would be other sums
 THREADS: Final = 1
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -83,13 +81,7 @@ def load(contract: GeneratorContract, auto_model: Any, auto_processor: Any) -> t
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    if forbids_commercial_use(contract.licence):
-        _LOG.warning(
-            "derive.%s: the weights of %s are under %s, which forbids commercial use",
-            contract.name,
-            contract.model,
-            contract.licence,
-        )
+    warn(f"derive.{contract.name}", contract.model, contract.licence)
     folder = Path(contract.model)
     source: dict[str, Any] = {"revision": contract.revision}
     if folder.is_dir():

@@ -1,5 +1,6 @@
-"""Encoders of whole clips and questions in one space: X-CLIP (Ni et al. 2022, arXiv 2208.02816), by transformers.
+"""Encoders of whole clips and questions in one space, by transformers.
 
+X-CLIP (Ni et al. 2022, arXiv 2208.02816) and VideoPRISM's video-text models (Zhao et al. 2024, arXiv 2402.13217).
 A clip is as many frames as the model has places for, taken evenly from those there are. Questions are not conditioned
 on the clip, as X-CLIP does when it scores one pair: a vector that is stored cannot know its questions.
 """
@@ -7,10 +8,11 @@ on the clip, as X-CLIP does when it scores one pair: a vector that is stored can
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from schemas.errors import ConfigError
 from stages.embed.adapters import Facts, config_of, longest_text, projection_of
 from stages.embed.check import check_stacks
 from stages.embed.fixed_shapes import filled, frame_passes, space_rows
@@ -24,9 +26,21 @@ if TYPE_CHECKING:
     from schemas.space import SpaceContract
 
 
+# model_type -> what its class calls frames.
+_FRAMES: Final = {"xclip": "pixel_values", "videoprism": "pixel_values_videos"}
+
+
 def facts(folder: Path, remote_code: bool) -> Facts:
-    """What the files of an X-CLIP model fix."""
+    """What the files of such a model fix.
+
+    Raises:
+        ConfigError: It is of another kind.
+    """
     config = config_of(folder, remote_code=remote_code)
+    if config.model_type not in _FRAMES:
+        raise ConfigError(
+            f"{folder} is of the kind {config.model_type!r}; the adapter clip takes {', '.join(_FRAMES)}"
+        )
     return Facts(
         dim=projection_of(config),
         pooling=f"{config.vision_config.num_frames} frames, evenly",
@@ -73,7 +87,7 @@ class ClipEncoder:
         parts = []
         for at in frame_passes(len(stacks), clips_of_a_pass):
             batch = [self._pixels(stack) for stack in stacks[at]]
-            features = {"pixel_values": _stacked(filled(batch, clips_of_a_pass))}
+            features = {self._name: _stacked(filled(batch, clips_of_a_pass))}
             rows = self._towers.rows("get_video_features", features, self.contract.threads)
             parts.append(rows[: len(batch)])
         return space_rows(np.concatenate(parts), self.contract)
@@ -87,6 +101,10 @@ class ClipEncoder:
         frames = list(evenly(stack, self._frames))
         prepared = self._towers.processor.image_processor(frames, return_tensors="pt")
         return prepared["pixel_values"].reshape(self._frames, *prepared["pixel_values"].shape[-3:])
+
+    @property
+    def _name(self) -> str:
+        return _FRAMES[self._towers.model.config.model_type]
 
     @property
     def _frames(self) -> int:

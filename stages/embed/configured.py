@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.errors import ConfigError
+from schemas.sound import SOUND_PARTITIONS
 from schemas.space import SpaceContract
+from stages.embed.fixed_shapes import buckets
 from stages.embed.licences import licence_of
 from stages.embed.models import find_model, named
+from stages.embed.onnx_text import PREFIX, onnx_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from schemas.space import Representation
+    from schemas.space import Input, Representation
     from schemas.space_config import SpaceConfig
     from stages.embed.adapters import Facts
-
-# A text is padded to the next of these: 1/16 of its length at most, and 8 tokens where it is short.
-_STEPS: Final = ((128, 8), (256, 16), (512, 32), (1024, 64), (2048, 128))
-_WIDEST_STEP: Final = 256
 
 
 class Adapter(NamedTuple):
@@ -34,19 +33,9 @@ class Adapter(NamedTuple):
     """
 
     name: str
-    input: Literal["text", "pixels", "sound"]
+    input: Input
     representation: Representation
     facts: Callable[[Path, bool], Facts]
-
-
-def buckets(max_tokens: int) -> tuple[int, ...]:
-    """Lengths that texts are padded to, ascending, up to the longest."""
-    lengths: list[int] = []
-    length = 0
-    while length < max_tokens:
-        length += next((step for limit, step in _STEPS if length < limit), _WIDEST_STEP)
-        lengths.append(min(length, max_tokens))
-    return tuple(lengths)
 
 
 def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) -> SpaceContract:
@@ -57,9 +46,13 @@ def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) ->
         ConfigError: The configuration asks for what the model cannot give; names the key.
     """
     model, location = named(wish.model)
-    found = find_model(model, wish.revision, location)
+    found = find_model(model, wish.revision, location, wish.onnx)
     facts = adapter.facts(found.folder, wish.trust_remote_code)
     _check(name, wish, facts)
+    if adapter.input == "sound" and not set(wish.partitions) <= set(SOUND_PARTITIONS):
+        raise ConfigError(
+            f"spaces.{name}.partitions: only {', '.join(SOUND_PARTITIONS)} has sound to embed; leave it out"
+        )
     text, pixels = adapter.input == "text", adapter.input == "pixels"
     longest = min(wish.max_tokens, facts.max_tokens or wish.max_tokens)
     return SpaceContract(
@@ -79,10 +72,11 @@ def contract_of(name: str, wish: SpaceConfig, adapter: Adapter, threads: int) ->
         else wish.document_prompt,
         max_tokens=longest,
         buckets=buckets(longest) if text else (),
-        batch_tokens=wish.batch_tokens if text else 0,
+        batch_tokens=_batch_tokens(wish) if text else 0,
         batch_frames=0 if text else wish.batch_frames,
         frame_size=wish.frame_size if pixels else 0,
         threads=threads,
+        backend=f"{PREFIX}{wish.onnx}" if wish.onnx else "torch",
         matryoshka=wish.matryoshka,
         representation=adapter.representation,
         partitions=wish.partitions,
@@ -99,7 +93,8 @@ def as_installed(contract: SpaceContract, adapter: Adapter) -> SpaceContract:
     Raises:
         MissingExtraError: The model is not on this machine; says how to fetch it.
     """
-    found = find_model(contract.model, contract.revision, contract.location)
+    file = onnx_file(contract.backend)
+    found = find_model(contract.model, contract.revision, contract.location, file)
     facts = adapter.facts(found.folder, contract.remote_code)
     return replace(
         contract,
@@ -113,8 +108,18 @@ def as_installed(contract: SpaceContract, adapter: Adapter) -> SpaceContract:
     )
 
 
+def _batch_tokens(wish: SpaceConfig) -> int:
+    """Of one row, where a quantised model takes its scales from a whole pass."""
+    return 1 if wish.onnx else wish.batch_tokens
+
+
 def _check(name: str, wish: SpaceConfig, facts: Facts) -> None:
     at = f"spaces.{name}"
+    if wish.onnx and (wish.adapter != "text" or wish.dtype != "float32"):
+        raise ConfigError(
+            f'{at}.onnx: onnxruntime computes texts alone (adapter = "text"), in the types of the file: leave dtype'
+            " out"
+        )
     if wish.truncate_dim >= facts.dim > 0:
         raise ConfigError(
             f"{at}.truncate_dim = {wish.truncate_dim}: the vectors of {wish.model} have {facts.dim} dims"

@@ -22,12 +22,15 @@ from stages.embed.adapters import (
     prompts_of,
     width_of,
 )
-from stages.embed.fixed_shapes import forward, rows_of, space_rows, valid_unicode
+from stages.embed.fixed_shapes import space_rows, valid_unicode
+from stages.embed.forward import forward, on_host, sentences
 from stages.embed.loading import load_model, load_tokeniser
 from stages.embed.token_rows import one_row, token_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
 
     from schemas.space import SpaceContract
 
@@ -73,8 +76,12 @@ class DenseText:
         if not texts:
             return vectors
         rows = token_rows(self._model, texts, self.contract, "document")
+        under_way = []  # on a GPU, which is waited for when all passes are on their way
         for at in rows.passes(self.contract):
-            vectors[at.members] = self._pass(rows.features(at), len(at.members), "document")
+            found = self._pass(rows.features(at), len(at.members), "document")
+            under_way.append((at.members, found))
+        for members, found in under_way:
+            vectors[members] = space_rows(on_host(found), self.contract)
         return vectors
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -83,12 +90,12 @@ class DenseText:
         for i, text in enumerate(texts):
             rows = token_rows(self._model, [text], self.contract, "query")
             at = one_row(0, self.contract.bucket(len(rows.ids[0])))
-            vectors[i] = self._pass(rows.features(at), 1, "query")[0]
+            found = self._pass(rows.features(at), 1, "query")
+            vectors[i] = space_rows(on_host(found), self.contract)[0]
         return vectors
 
-    def _pass(self, features: dict[str, Any], count: int, task: str) -> np.ndarray:
-        rows = rows_of(forward(self._model, features, self.contract.threads, task), count)
-        return space_rows(rows, self.contract)
+    def _pass(self, features: dict[str, Any], count: int, task: str) -> torch.Tensor:
+        return sentences(forward(self._model, features, self.contract.threads, task), count)
 
     @cached_property
     def _model(self) -> Any:

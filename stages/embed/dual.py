@@ -1,7 +1,7 @@
 """Encoders of pictures and questions in one space, by sentence-transformers.
 
 Dual encoders (CLIP, Radford et al. 2021; SigLIP 2, Tschannen et al. 2025; MetaCLIP 2, Chuang et al. 2025) and omni
-models (Qwen3-VL-Embedding and its kin), whose texts `dense_text` embeds into the same vectors. Several frames are one
+models (one network for both), whose texts `dense_text` embeds into the same vectors. Several frames are one
 vector by their mean, as in CLIP4Clip's parameter-free variant (Luo et al. 2021, arXiv 2104.08860).
 """
 
@@ -24,14 +24,13 @@ from stages.embed.adapters import (
 from stages.embed.check import check_stacks
 from stages.embed.fixed_shapes import (
     filled,
-    forward,
     frame_passes,
     means_of,
-    rows_of,
     space_rows,
     unit_rows,
     valid_unicode,
 )
+from stages.embed.forward import forward, on_host, sentences
 from stages.embed.loading import load_model
 
 if TYPE_CHECKING:
@@ -96,22 +95,22 @@ class DualEncoder:
                 processing_kwargs={"text": self._text_shape},
             )
             out = forward(self._model, features, self.contract.threads, "query")
-            vectors[i] = space_rows(rows_of(out, 1), self.contract)[0]
+            vectors[i] = space_rows(on_host(sentences(out, 1)), self.contract)[0]
         return vectors
 
     def _frames(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of frames as the model gives them, float32 [len(frames), its dim]."""
         from PIL import Image
 
-        parts = []
+        parts = []  # on a GPU, which is waited for when all passes are on their way
         for at in frame_passes(len(frames), self.contract.batch_frames):
             batch = [Image.fromarray(frame) for frame in frames[at]]
             features = self._model.preprocess(
                 filled(batch, self.contract.batch_frames), task="document"
             )
             out = forward(self._model, features, self.contract.threads, "document")
-            parts.append(rows_of(out, len(batch)))
-        return np.concatenate(parts)
+            parts.append(sentences(out, len(batch)))
+        return np.concatenate([on_host(part) for part in parts])
 
     @cached_property
     def _text_shape(self) -> dict[str, Any]:

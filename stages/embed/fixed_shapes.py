@@ -14,14 +14,16 @@ import numpy as np
 from schemas.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import torch
 
     from schemas.space import SpaceContract
 
 
-_OUTPUTS: Final = ("token_embeddings", "sentence_embedding")  # of a transformer module
+# A text is padded to the next of these: 1/16 of its length at most, and 8 tokens where it is short.
+_STEPS: Final = ((128, 8), (256, 16), (512, 32), (1024, 64), (2048, 128))
+_WIDEST_STEP: Final = 256
 
 
 class Pass(NamedTuple):
@@ -47,6 +49,16 @@ class Shapes(Protocol):
 
     def bucket(self, n_tokens: int) -> int:
         """The length that a text of so many tokens is padded to."""
+
+
+def buckets(max_tokens: int) -> tuple[int, ...]:
+    """Lengths that texts are padded to, ascending, up to the longest."""
+    lengths: list[int] = []
+    length = 0
+    while length < max_tokens:
+        length += next((step for limit, step in _STEPS if length < limit), _WIDEST_STEP)
+        lengths.append(min(length, max_tokens))
+    return tuple(lengths)
 
 
 def passes(lengths: Sequence[int], shapes: Shapes) -> Iterator[Pass]:
@@ -101,48 +113,6 @@ def padded(
 def truncated(tokens: Sequence[int], length: int) -> list[int]:
     """At most `length` tokens, the last one (the separator) kept."""
     return list(tokens) if len(tokens) <= length else [*tokens[: length - 1], tokens[-1]]
-
-
-def float_heads(model: Any) -> None:
-    """Have what comes after a model's transformer (pooling, dense layers, L2) computed in float32."""
-
-    def widen(_module: Any, _inputs: Any, out: dict[str, Any]) -> dict[str, Any]:
-        wide = {k: v.float() for k, v in out.items() if k in _OUTPUTS}
-        return {**out, **wide}
-
-    transformer, *heads = model
-    transformer.register_forward_hook(widen)
-    for head in heads:
-        head.float()
-
-
-def forward(
-    model: Any, features: Mapping[str, Any], threads: int, task: str | None = None
-) -> dict[str, Any]:
-    """What a sentence-transformers model makes of features; tensors stay where the model is.
-
-    Args:
-        model: As it was loaded.
-        features: Tensors of one pass, wherever they are.
-        threads: Compute threads.
-        task: ``query`` or ``document``, for models that tell them apart.
-    """
-    import torch
-
-    torch.set_num_threads(threads)
-    here = {
-        k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()
-    }
-    kwargs = {"task": task} if task else {}
-    with torch.inference_mode():
-        out: dict[str, Any] = model(here, **kwargs)
-    return out
-
-
-def rows_of(out: Mapping[str, Any], count: int) -> np.ndarray:
-    """The vectors of the first so many rows of a pass, float32 [count, dim]."""
-    rows: np.ndarray = out["sentence_embedding"][:count].float().cpu().numpy()
-    return rows
 
 
 def frame_passes(count: int, rows: int) -> Iterator[slice]:

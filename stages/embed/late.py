@@ -16,7 +16,8 @@ from schemas.errors import ConfigError
 from schemas.space import TokenVectors
 from stages.embed.adapters import Facts, config_of, longest_text, modules_of, prompts_of, width_of
 from stages.embed.check import check_stacks
-from stages.embed.fixed_shapes import filled, forward, frame_passes, space_rows, valid_unicode
+from stages.embed.fixed_shapes import filled, frame_passes, space_rows, valid_unicode
+from stages.embed.forward import forward
 from stages.embed.loading import load_model
 from stages.embed.token_rows import token_rows
 
@@ -64,11 +65,14 @@ class _MultiVector:
         """Embed questions one by one, expanded with mask tokens where the model was trained so."""
         found = []
         for text in texts:
-            features = self._model.preprocess(
-                [valid_unicode(text)], prompt=self.contract.query_prompt or None, task="query"
-            )
+            features = self._question(valid_unicode(text))
             found += self._vectors(self._forward(features, "query"), 1)
         return found
+
+    def _question(self, text: str) -> Mapping[str, Any]:
+        prompt = self.contract.query_prompt or None
+        features: Mapping[str, Any] = self._model.preprocess([text], prompt=prompt, task="query")
+        return features
 
     def _forward(self, features: Mapping[str, Any], task: str) -> dict[str, Any]:
         return forward(self._model, features, self.contract.threads, task)
@@ -147,15 +151,34 @@ class LatePage(_MultiVector):
         ends = np.cumsum([0, *(len(stack) for stack in inputs)])
         return [_joined(pages[a:b]) for a, b in pairwise(ends)]
 
+    def _question(self, text: str) -> Mapping[str, Any]:
+        if not self._prepares:
+            return super()._question(text)
+        prepared = self._model.processor.process_queries([self.contract.query_prompt + text])
+        return {**prepared, "modality": "text"}
+
+    def _pictures(self, pictures: Sequence[Any]) -> Mapping[str, Any]:
+        if self._prepares:
+            return {**self._model.processor.process_images(pictures), "modality": "image"}
+        features: Mapping[str, Any] = self._model.preprocess(pictures, task="document")
+        return features
+
+    @property
+    def _prepares(self) -> bool:
+        """Whether the processor knows pages and questions apart, as those of ``...ForRetrieval`` models do.
+
+        sentence-transformers calls them like any other, and ColModernVBERT's then leaves out the prompt around a
+        picture and the tokens that a question is augmented with.
+        """
+        return hasattr(self._model.processor, "process_images")
+
     def _pages(self, frames: Sequence[np.ndarray]) -> list[TokenVectors]:
         from PIL import Image
 
         found = []
         for at in frame_passes(len(frames), self.contract.batch_frames):
             batch = [Image.fromarray(frame) for frame in frames[at]]
-            features = self._model.preprocess(
-                filled(batch, self.contract.batch_frames), task="document"
-            )
+            features = self._pictures(filled(batch, self.contract.batch_frames))
             found += self._vectors(self._forward(features, "document"), len(batch))
         return found
 

@@ -40,10 +40,12 @@ def forbids_commercial_use(licence: str) -> bool:
 
 def tell(contract: SpaceContract) -> None:
     """Log what must be known of the licence before the vectors are used."""
-    if forbids_commercial_use(contract.licence):
+    warn(f"space {contract.name}", contract.model, contract.licence)
+
+
+def warn(what: str, model: str, licence: str) -> None:
+    """Log that a licence forbids commercial use, if its name says so; `what` is for people."""
+    if forbids_commercial_use(licence):
         _LOG.warning(
-            "space %s: the weights of %s are under %s, which forbids commercial use",
-            contract.name,
-            contract.model,
-            contract.licence,
+            "%s: the weights of %s are under %s, which forbids commercial use", what, model, licence
         )

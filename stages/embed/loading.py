@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from schemas.errors import ContractError, MissingExtraError
 from stages.embed.device import compute_device
-from stages.embed.fixed_shapes import float_heads
+from stages.embed.forward import float_heads
 from stages.embed.licences import tell
-from stages.embed.towers import Towers
+from stages.embed.onnx_text import load_onnx, onnx_file
+from stages.embed.towers import Prepared, Towers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,8 @@ class _Where(NamedTuple):
     folder: str
     dtype: str
     remote_code: bool
+    onnx: str = ""
+    threads: int = 0  # of onnxruntime, which sets them when it loads
 
 
 def load_model(kind: Kind, contract: SpaceContract, *, pooling: str = "") -> Any:
@@ -40,7 +44,10 @@ def load_model(kind: Kind, contract: SpaceContract, *, pooling: str = "") -> Any
         MissingExtraError: The model needs a package that is not installed.
     """
     tell(contract)
-    return _load(kind, _Where(contract.location, contract.dtype, contract.remote_code), pooling)
+    where = _Where(contract.location, contract.dtype, contract.remote_code)
+    if file := onnx_file(contract.backend):
+        where = where._replace(onnx=file, threads=contract.threads)
+    return _load(kind, where, pooling)
 
 
 def load_reranker(folder: str) -> Any:
@@ -67,15 +74,32 @@ def load_towers(contract: SpaceContract) -> Towers:
 @cache
 def _towers(where: _Where) -> Towers:
     import torch
-    from transformers import AutoModel, AutoProcessor
+    from transformers import AutoModel
 
     code = {"local_files_only": True, "trust_remote_code": where.remote_code}
     with quiet(where.folder):
         model = AutoModel.from_pretrained(
             where.folder, dtype=getattr(torch, where.dtype), use_safetensors=True, **code
         )
-        processor = AutoProcessor.from_pretrained(where.folder, **code)
+        processor = _processor(where, model.config)
     return Towers(model.to(compute_device()).eval(), processor)
+
+
+def _processor(where: _Where, config: Any) -> Any:
+    """What prepares a model's inputs: its own, but for VideoPRISM, whose own needs torchvision.
+
+    Its video processor makes pictures square and their values 0 to 1, which the one for SigLIP's pictures does as well.
+    """
+    from transformers import AutoProcessor, SiglipImageProcessorPil
+
+    if config.model_type != "videoprism":
+        return AutoProcessor.from_pretrained(
+            where.folder, local_files_only=True, trust_remote_code=where.remote_code
+        )
+    side = config.vision_config.image_size
+    height, width = (side, side) if isinstance(side, int) else side
+    pictures = SiglipImageProcessorPil(size={"height": height, "width": width}, do_normalize=False)
+    return Prepared(_tokeniser(where.folder, where.remote_code), pictures)
 
 
 def load_tokeniser(contract: SpaceContract) -> Any:
@@ -108,6 +132,8 @@ def _load(kind: Kind, where: _Where, pooling: str) -> Any:
         "model_kwargs": {"dtype": getattr(torch, where.dtype), "use_safetensors": True}
     }
     with quiet(where.folder):
+        if where.onnx:
+            return load_onnx(Path(where.folder), where.onnx, where.threads, pooling)
         source = (
             {"modules": _bare(where, pooling, loads)}
             if pooling

@@ -16,15 +16,8 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.space import SpaceContract
 from stages.embed.device import compute_device
-from stages.embed.fixed_shapes import (
-    Pass,
-    float_heads,
-    forward,
-    padded,
-    passes,
-    rows_of,
-    valid_unicode,
-)
+from stages.embed.fixed_shapes import Pass, buckets, padded, passes, valid_unicode
+from stages.embed.forward import float_heads, forward, on_host, sentences
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
@@ -42,9 +35,6 @@ _TOKENISER_SHA256: Final = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa
 
 DIM: Final = 384
 _MAX_TOKENS: Final = 512
-# Steps of 16 tokens where passages are, wider beyond: 1.07 padded tokens per real one on passages of 124 tokens
-# (ten buckets of 16 to 512 give 1.21, sorting and batches of 32 give 1.15).
-_BUCKETS: Final = (*range(16, 193, 16), 224, 256, 288, 320, 384, 448, 512)
 # Throughput of one thread is flat from 512 to 1024 tokens a pass, and falls above, where activations leave the
 # cache; the smaller one wastes less on the last, short batch.
 _BATCH_TOKENS: Final = 512
@@ -69,7 +59,7 @@ def contract(*, threads: int = 1, dtype: str | None = None) -> SpaceContract:
         input="text",
         pooling="mean",
         max_tokens=_MAX_TOKENS,
-        buckets=_BUCKETS,
+        buckets=buckets(_MAX_TOKENS),
         batch_tokens=_BATCH_TOKENS,
         threads=threads,
     )
@@ -142,9 +132,12 @@ class MiniLM(MiniLMPasses):
 
     def _embed(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         vectors = np.empty((len(token_ids), self.contract.dim), dtype=np.float32)
+        under_way = []  # on a GPU, which is waited for when all passes are on their way
         for at in passes([len(ids) for ids in token_ids], self.contract):
             out = self._forward([token_ids[i] for i in at.members], at)
-            vectors[at.members] = rows_of(out, len(at.members))
+            under_way.append((at.members, sentences(out, len(at.members))))
+        for members, found in under_way:
+            vectors[members] = on_host(found)
         return vectors
 
 

@@ -44,7 +44,7 @@ def named(model: str) -> tuple[str, str]:
     return model, ""
 
 
-def find_model(model: str, revision: str = "", location: str = "") -> Found:
+def find_model(model: str, revision: str = "", location: str = "", onnx: str = "") -> Found:
     """A model's files on this machine.
 
     Looked for in this order: the location; the model's name under each folder of GRISTMILL_MODELS; the cache of
@@ -54,10 +54,11 @@ def find_model(model: str, revision: str = "", location: str = "") -> Found:
         model: Its name, such as ``org/name``.
         revision: Commit, tag or branch in the cache; empty for ``main``.
         location: A folder that need not be there.
+        onnx: The file in it that is computed in place of its safetensors.
 
     Raises:
         MissingExtraError: It is nowhere; says how to fetch it.
-        ConfigError: It has no safetensors.
+        ConfigError: It has no safetensors, or not that file.
     """
     folders = [
         Path(root) / model for root in os.environ.get(MODELS_VARIABLE, "").split(":") if root
@@ -66,9 +67,13 @@ def find_model(model: str, revision: str = "", location: str = "") -> Found:
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
         folder = cached_folder(model, revision, location)
-    _refuse_pickled(folder)
+    if onnx:
+        files = _graph_files(folder, onnx)
+    else:
+        _refuse_pickled(folder)
+        files = _weight_files(folder)
     commit = folder.name if _is_commit(folder) else f"files {_settings_digest(folder)}"
-    return Found(folder, commit, _weights_digest(folder))
+    return Found(folder, commit, _weights_digest(folder, files))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -135,8 +140,20 @@ def _weight_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob(_WEIGHTS), *folder.glob(f"{_MODULES}/{_WEIGHTS}")])
 
 
-def _weights_digest(folder: Path) -> str:
-    files = _weight_files(folder)
+def _graph_files(folder: Path, onnx: str) -> list[Path]:
+    """An ONNX file, and the one beside it that large models keep their weights in."""
+    path = folder / onnx
+    inside = not Path(onnx).is_absolute() and ".." not in Path(onnx).parts
+    if path.suffix != ".onnx" or not inside or not path.is_file():
+        there = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.onnx"))
+        raise ConfigError(
+            f"{folder} has no ONNX file {onnx!r}; it has {', '.join(there) or 'none'}"
+        )
+    weights = path.with_name(f"{path.name}_data")
+    return [path, weights] if weights.is_file() else [path]
+
+
+def _weights_digest(folder: Path, files: list[Path]) -> str:
     digests = [cached_digest(path) for path in files]
     if len(files) == 1:
         return digests[0]

@@ -98,6 +98,12 @@ class Proven:
         self._recorded: Mapping[str, Sequence[float]] = recorded
         self._unproven = set(recorded)
 
+    @property
+    def sample_rate(self) -> int:
+        """Of the encoder, if it takes sounds."""
+        rate: int = self._encoder.sample_rate
+        return rate
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the encoder does."""
         counted: list[int] = self._encoder.count_tokens(texts)

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from schemas.errors import ConfigError, ContractError
 from stages.embed import conse, minilm, minilm_tokens, splade
@@ -20,7 +20,7 @@ from stages.embed.probe import Proven
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from schemas.space import Encoder, Probe, Representation, SpaceContract
+    from schemas.space import Encoder, Input, Probe, Representation, SpaceContract
     from schemas.space_config import SpaceConfig
 
 TRUST_VARIABLE: Final = "GRISTMILL_TRUST_REMOTE_CODE"
@@ -57,7 +57,7 @@ class AdapterRow:
     """
 
     encoder: str
-    input: Literal["text", "pixels", "sound"]
+    input: Input
     representation: Representation = "dense"
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from schemas.errors import ConfigError
 from schemas.space import bucket_of
 from stages.embed.adapters import config_of, longest_text, modules_of
-from stages.embed.configured import buckets
-from stages.embed.fixed_shapes import forward, valid_unicode
+from stages.embed.fixed_shapes import buckets, valid_unicode
+from stages.embed.forward import forward
 from stages.embed.loading import load_reranker
 from stages.embed.models import find_model, named
 from stages.embed.token_rows import split_rows

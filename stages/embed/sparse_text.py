@@ -13,7 +13,7 @@ import numpy as np
 from schemas.errors import ConfigError
 from schemas.space import SparseVector
 from stages.embed.adapters import Facts, config_of, longest_text, modules_of, prompts_of
-from stages.embed.fixed_shapes import forward, rows_of
+from stages.embed.forward import forward, on_host, sentences
 from stages.embed.loading import load_model
 from stages.embed.token_rows import one_row, token_rows
 
@@ -82,7 +82,7 @@ class SparseText:
 
     def _pass(self, features: dict[str, Any], count: int, task: str) -> list[SparseVector]:
         out = forward(self._model, features, self.contract.threads, task)
-        return [_terms(row) for row in rows_of(out, count)]
+        return [_terms(row) for row in on_host(sentences(out, count))]
 
     @cached_property
     def _model(self) -> Any:

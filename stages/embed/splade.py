@@ -15,7 +15,7 @@ import numpy as np
 from schemas.errors import ContractError
 from schemas.space import SpaceContract, SparseVector
 from stages.embed.device import compute_device
-from stages.embed.fixed_shapes import padded, passes, valid_unicode
+from stages.embed.fixed_shapes import buckets, padded, passes, valid_unicode
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _TOKENISER_SHA256: Final = "91f1def9b9391fdabe028cd3f3fcc4efd34e5d1f08c3bf2de513
 
 DIM: Final = 30_522
 _MAX_TOKENS: Final = 512
-_BUCKETS: Final = (*range(16, 193, 16), 224, 256, 288, 320, 384, 448, 512)
 _BATCH_TOKENS: Final = 512  # 62 MB of logits a pass
 
 
@@ -57,7 +56,7 @@ def contract(*, threads: int = 1, dtype: str | None = None) -> SpaceContract:
         pooling="max",
         normalised=False,
         max_tokens=_MAX_TOKENS,
-        buckets=_BUCKETS,
+        buckets=buckets(_MAX_TOKENS),
         batch_tokens=_BATCH_TOKENS,
         threads=threads,
         representation="sparse",
@@ -97,8 +96,10 @@ class Splade:
         torch.set_num_threads(self.contract.threads)
         with torch.inference_mode():
             logits = model(input_ids=ids, attention_mask=mask).logits.float()
-            weights = torch.log1p(torch.relu(logits)) * mask.unsqueeze(-1)
-            pooled: np.ndarray = weights.amax(dim=1)[: len(batch)].cpu().numpy()
+            # The logarithm of the largest is the largest logarithm, and of far fewer numbers.
+            largest = logits.masked_fill_(mask.unsqueeze(-1) == 0, 0.0).amax(dim=1)
+            weights = torch.log1p(torch.relu(largest[: len(batch)]))
+            pooled: np.ndarray = weights.cpu().numpy()
         return pooled
 
 

@@ -13,16 +13,17 @@ from schemas.space import Marked, SparseVector, TokenVectors
 from stages.embed.check import check_marked, check_vectors
 from stages.embed.probe import probe
 from stages.embed.registry import make_encoder
+from stages.embed.resample import resampled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from schemas.space import Encoded, Encoder, Probe, SpaceContract
     from stages.messages import EmbedRequest
 
 
 class EmbedStage:
-    """Texts, pixels and questions to vectors. A call holds one kind in one space (the executor groups them so).
+    """Texts, pixels, sounds and questions to vectors. A call holds one kind in one space (the executor groups them so).
 
     Args:
         contracts: Of the spaces, as this machine's configuration has them.
@@ -57,12 +58,16 @@ class EmbedStage:
     def _encode(
         self, contract: SpaceContract, requests: Sequence[EmbedRequest], tasks: Sequence[Task]
     ) -> Encoded:
-        encoder = self._encoder(contract)
+        encoder: Any = self._encoder(contract)
+        encode: Callable[[Sequence[Any]], Encoded] = encoder.encode
+        inputs: list[Any] = [request.text for request in requests]
         if requests[0].query:
-            return encoder.encode_queries([request.text for request in requests])
-        is_text = contract.input == "text"
-        inputs: list[Any] = [t.value.text if is_text else t.arrays[0] for t in tasks]
-        return encoder.encode(inputs)
+            encode = encoder.encode_queries
+        elif contract.input == "pixels":
+            inputs = [task.arrays[0] for task in tasks]
+        elif contract.input == "sound":
+            inputs = [resampled(task.arrays[0], encoder.sample_rate) for task in tasks]
+        return encode(inputs)
 
     def _encoder(self, contract: SpaceContract) -> Encoder:
         if contract.key not in self._encoders:

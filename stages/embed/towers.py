@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What prepares texts and pictures, in place of a model's own processor."""
+
+    tokenizer: Any
+    image_processor: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Towers:
     """A model with ``get_..._features``, and what prepares its inputs."""
 
@@ -30,7 +38,8 @@ class Towers:
         here = {name: self._placed(value) for name, value in features.items()}
         with torch.inference_mode():
             out = getattr(self.model, method)(**here)
-        vectors: np.ndarray = out.pooler_output.float().cpu().numpy()
+        # Some poolers keep the place of their one query, [rows, 1, dim].
+        vectors: np.ndarray = out.pooler_output.flatten(1).float().cpu().numpy()
         return vectors
 
     def _placed(self, value: Any) -> Any:

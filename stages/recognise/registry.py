@@ -54,7 +54,8 @@ class Recogniser:
     """
 
     def __init__(self, options: RecogniseOptions) -> None:
-        speech_model(options.recognition.speech_model)
+        if options.speech is None:
+            speech_model(options.recognition.speech_model)
         self._options = options
         self._loaded: dict[str, Any] = {}
 
@@ -91,11 +92,18 @@ class Recogniser:
 
     def _reader(self, name: str) -> Any:
         if name not in self._loaded:
-            module, _, cls = RECOGNISERS[name].partition(":")
-            settings = {"model": self._options.recognition.speech_model} if name == "speech" else {}
-            recogniser = getattr(import_module(module), cls)
-            self._loaded[name] = recogniser(self._options.threads, **settings)
+            self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def _load(self, name: str) -> Any:
+        threads, speech = self._options.threads, self._options.speech
+        if name == "speech" and speech is not None:
+            from stages.recognise.speech_configured import make_reader
+
+            return make_reader(speech, threads)
+        module, _, cls = RECOGNISERS[name].partition(":")
+        settings = {"model": self._options.recognition.speech_model} if name == "speech" else {}
+        return getattr(import_module(module), cls)(threads, **settings)
 
     def _pages(self, content: Content, work: _Work) -> Content:
         pages: list[PageContent] = []
@@ -165,10 +173,9 @@ class Recogniser:
         if seconds < _MIN_UNREAD_S:
             return []
         model = self._options.recognition.speech_model
-        reads = "many languages" if speech_model(model).multilingual else "English only"
         return [
             f"{seconds:.0f} s that sound like speech were not transcribed: nothing believable was heard"
-            f" in them by the speech model {model}, which reads {reads}"
+            f" in them by the speech model {model}, which reads {self._reader('speech').reads}"
         ]
 
     def _video(self, content: Content, video: VideoContent, work: _Work) -> Content:

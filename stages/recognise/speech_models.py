@@ -1,4 +1,4 @@
-"""Speech models by name, and any other of Whisper's family as a folder or by its name at Hugging Face.
+"""Speech models by name, and any other Whisper for CTranslate2 as a folder or by its name at Hugging Face.
 
 To add one with a name of its own: a row here; docs/config.md names it for users.
 """
@@ -135,7 +135,8 @@ class SpeechFolder:
         if lacking:
             raise ConfigError(
                 f"recognition.speech_model: {self.folder} has no {', '.join(lacking)}; wanted is a Whisper model"
-                " for CTranslate2 (`ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json`)"
+                " for CTranslate2 (`ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json`);"
+                " one of transformers is configured as [speech.NAME]"
             )
 
     def _files(self) -> list[Path]:
@@ -159,7 +160,8 @@ def speech_model(name: str) -> SpeechModel | SpeechFolder:
     if "/" not in name:
         raise ConfigError(
             f"recognition.speech_model = {name!r}: there is no such model; there are"
-            f" {', '.join(SPEECH_MODELS)}, folders, and names at Hugging Face: Systran/faster-whisper-small"
+            f" {', '.join(SPEECH_MODELS)}, folders, names at Hugging Face such as Systran/faster-whisper-small, and"
+            f" what is configured as [speech.{name}]"
         )
     _, location = named(name)
     model = SpeechFolder(Path(location) if location else cached_folder(name))

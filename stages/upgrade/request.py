@@ -82,7 +82,12 @@ def answer_map(request: MapRequest, arrays: Sequence[np.ndarray]) -> Answer:
     """
     sample = Sample(*arrays)
     fit = ~sample.held
-    fitted = fit_map(sample.new[fit], sample.old[fit], normalised=request.normalised)
+    fitted = fit_map(
+        sample.new[fit],
+        sample.old[fit],
+        normalised=request.normalised,
+        metrics=request.metrics,
+    )
     measuring = _Measuring(request, sample, fitted)
     found = {name: measuring.partition(name) for name in sorted(set(request.partitions))}
     data = np.frombuffer(fitted.map.to_bytes(), dtype=np.uint8)

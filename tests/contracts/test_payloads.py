@@ -3,6 +3,7 @@
 import pickle
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import numpy as np
@@ -96,6 +97,48 @@ def test_what_is_too_large_is_not_kept(kept, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", PICTURES[0].nbytes)
     kept.keep(BY_HASH)
     assert kept.kept(SIDE) == {hash_pixels(picture) for picture in PICTURES[:2]}
+
+
+SOUNDS = {f"{n:032x}": np.arange(n, dtype=np.int16) for n in (1, 480, 16_000)}
+
+
+def test_sounds_are_kept_beside_pixels_by_their_units(kept):
+    kept.keep(BY_HASH | SOUNDS)
+    assert kept.kept(0) == set(SOUNDS)
+    assert kept.kept(SIDE) == set(BY_HASH)
+    for found, name in zip(kept.read(0, list(SOUNDS)), SOUNDS, strict=True):
+        assert (found.dtype, found.tolist()) == (np.int16, SOUNDS[name].tolist())
+    assert kept.faults(lambda *_: None) == {}
+    live = pa.array(list(BY_HASH)), pa.array(list(SOUNDS)[1:])
+    assert kept.unneeded(*live) == [key_of(0, next(iter(SOUNDS)))]
+
+
+def test_the_sound_of_another_unit_is_none(kept):
+    one, other, _ = SOUNDS
+    kept.keep(SOUNDS)
+    blobs = open_blobs(kept.__reduce__()[1][0])
+    blobs.put(key_of(0, one), blobs.get(key_of(0, other)))
+    blobs.put(key_of(0, "f" * 32), pack(SOUNDS[one], "0" * 32))
+    for name in (one, "f" * 32):
+        with pytest.raises(IntegrityError, match=f"{name}.* has other values than its name says"):
+            kept.read(0, [name])
+    assert set(kept.faults(lambda *_: None)) == {key_of(0, one), key_of(0, "f" * 32)}
+
+
+@given(st.data(), arrays.arrays(np.int16, st.integers(1, 50)))
+def test_a_changed_byte_never_gives_another_sound(data, sound):
+    with TemporaryDirectory() as folder:
+        kept, name = Payloads.at(folder), "ab" * 16
+        kept.keep({name: sound})
+        blobs = open_blobs(folder)
+        packed = bytearray(blobs.get(key_of(0, name)))
+        packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+        blobs.put(key_of(0, name), bytes(packed))
+        try:
+            (found,) = kept.read(0, [name])
+        except IntegrityError:
+            return
+        assert found.tolist() == sound.tolist()
 
 
 pixels = st.integers(1, 9).flatmap(

@@ -121,13 +121,6 @@ def test_pixel_spaces_share_their_pictures(config):
         frame_size(contracts(mixed))
 
 
-def test_a_space_of_sound_is_refused_while_units_have_none(config, tmp_path):
-    ear = SpaceConfig(adapter="sound", model=str(tiny_models.make("clap", tmp_path)))
-    sounding = Config(profile=Profile(spaces=("minilm", "ear")), spaces={"ear": ear})
-    with pytest.raises(ConfigError, match=r"'ear' takes sound: .* Leave it out of profile.spaces"):
-        contracts(sounding)
-
-
 def test_a_search_can_be_read_again_by_a_cross_encoder(mill, tmp_path):
     model = str(tiny_models.make("cross", tmp_path))
     asked = ["search", "the mill", "--lake", mill.lake.url, "--k", "2", "--json"]

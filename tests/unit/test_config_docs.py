@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.space_config import SpaceConfig
+from schemas.speech_config import SpeechConfig
 
 DOC = Path(__file__).parents[2] / "docs" / "config.md"
 
@@ -25,6 +26,9 @@ def test_every_key_is_documented_with_its_default():
     }
     defaults |= {
         f"spaces.NAME.{key}": default(field) for key, field in SpaceConfig.model_fields.items()
+    }
+    defaults |= {
+        f"speech.NAME.{key}": default(field) for key, field in SpeechConfig.model_fields.items()
     }
     assert documented() == defaults
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from flows.doctor import examine
-from schemas.config import Config, Profile
+from schemas.config import Config, Profile, Recognition
 from schemas.presets import PRESETS
 from schemas.space_config import SpaceConfig
+from schemas.speech_config import SpeechConfig
 from stages.embed.registry import contract, make_encoder
 from stages.recognise.speech_models import SPEECH_MODELS
-from tests import tiny_models
+from tests import tiny_models, tiny_speech
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -110,3 +111,18 @@ def test_a_licence_against_commercial_use_is_shown_and_logged(tmp_path, caplog):
     assert "hf download nobody/has-this" in found["space gone"]["advice"]
     make_encoder(contract("eye", configured=spaces)).encode_queries(["a mill"])
     assert "under cc-by-nc-4.0, which forbids commercial use" in caplog.text
+
+
+def test_a_configured_speech_model_has_a_row_with_its_licence_and_how_to_get_it(tmp_path):
+    model = tiny_speech.make("whisper", tmp_path / "own")
+    (model / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
+    speech = {"own": SpeechConfig(model=str(model)), "gone": SpeechConfig(model="nobody/whispers")}
+    found = {}
+    for name in ("own", "gone", "tiny.en"):
+        config = Config(recognition=Recognition(speech_model=name), speech=speech)
+        found |= {row["name"]: row for row in examine(config) if row["name"].startswith("speech ")}
+    assert found["speech own"]["ok"]
+    assert "(cc-by-nc-4.0, FORBIDS COMMERCIAL USE)" in found["speech own"]["found"]
+    assert not found["speech gone"]["ok"]
+    assert "hf download nobody/whispers" in found["speech gone"]["advice"]
+    assert "speech tiny.en" not in found

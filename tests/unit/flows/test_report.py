@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree
 
 from flows.report import render
 from schemas.balance import Balance, StageTime
+from schemas.inverted import InvertedIndex, PostingsRef
 from schemas.manifest import CurvePoint, FileRef, GateCheck, IndexManifest, Manifest
 from schemas.space import SpaceContract
 
@@ -43,6 +45,15 @@ def test_the_report_names_every_outcome_and_number():
     balance.stages["decode"] = StageTime(items=4, seconds=3.25, wait_seconds=1.0)
     page = render("run-1", balance, manifest(), [])
     for text in ("run-1", "4 files found", "1 corrupt", "1,234", "nprobe=2", "0.970", "3.2"):
+        assert text in page, text
+
+
+def test_the_report_has_the_words_of_each_partition():
+    postings = PostingsRef("d", "i", 1200, 345, 9000, (FileRef("k", 3 << 20, "s"),), {"en": 1200})
+    check = GateCheck("same_scores", 0.0, 1e-6, at_least=False, passed=True)
+    words = InvertedIndex("text/paragraph", SPACE.key, "", {}, 1200, (postings,), (check,))
+    page = render("r", Balance(), replace(manifest(), inverted=(words,)), [])
+    for text in ("Found by terms", "its words", "1,200", "345", "3.0 MiB", "en", "same_scores"):
         assert text in page, text
 
 

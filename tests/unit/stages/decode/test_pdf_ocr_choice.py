@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from schemas.config import Recognition
 from stages.decode import _pdf_flow, _pdf_fonts, _scripts
 from stages.decode._pdf_fonts import broken_fonts, frequent_share, is_unlikely
-from stages.decode._pdf_spans import Face, Span
+from stages.decode._pdf_spans import Face
 from stages.decode.options import DecodeOptions
 from tests.unit.stages.decode.pdfs import A4, LOREM, decode, texts, with_unicode, write
 
@@ -112,7 +112,7 @@ def test_a_scan_is_one_whatever_is_stamped_on_its_edges(document, tmp_path):
 
 
 def span(text, font="F", mono=False):
-    return Span(text, 10.0, Face(font, mono=mono))
+    return text, Face(font, 10.0, mono=mono)
 
 
 SAMPLES = {

@@ -14,11 +14,12 @@ from schemas.errors import ConfigError, ContractError, MissingExtraError
 from schemas.space import SpaceContract
 from schemas.space_config import SpaceConfig
 from stages.embed import digests
-from stages.embed.configured import buckets
 from stages.embed.digests import cached_digest
+from stages.embed.fixed_shapes import buckets
 from stages.embed.licences import forbids_commercial_use, licence_of
 from stages.embed.models import find_model
 from stages.embed.registry import contract, make_encoder
+from stages.embed.weights import packaged_file
 from tests import tiny_models
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -205,3 +206,44 @@ def test_buckets_waste_little():
     lengths = buckets(512)
     padded = sum(next(b for b in lengths if n <= b) for n in range(60, 180))
     assert padded / sum(range(60, 180)) < 1.05
+
+
+@pytest.fixture
+def graph(tmp_path) -> Path:
+    return tiny_models.make("onnx", tmp_path / "minilm")
+
+
+def test_an_onnx_file_gives_almost_the_vectors_of_the_weights(graph):
+    texts = ["The mill grinds grain.", "Water drives the wheel.", "A cat sleeps. " * 20]
+    quantised = make_encoder(words(graph, onnx="onnx/model.onnx")).encode(texts)
+    whole = make_encoder(contract("minilm")).encode(texts)
+    assert (quantised * whole).sum(axis=1).min() > 0.99
+
+
+def test_an_onnx_file_is_pinned_by_its_digest(graph):
+    space = words(graph, onnx="onnx/model.onnx")
+    file = graph / "onnx" / "model.onnx"
+    assert space.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    changed = file.read_bytes()[:-1] + b"\0"
+    file.unlink()
+    file.write_bytes(changed)
+    with pytest.raises(ContractError, match="weights_digest"):
+        make_encoder(space)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "../onnx/model.onnx", "onnx/config.json"])
+def test_an_onnx_file_that_is_not_in_the_folder_is_refused(graph, file):
+    with pytest.raises(ConfigError, match=r"it has onnx/model\.onnx"):
+        words(graph, onnx=file)
+
+
+def test_onnx_is_for_texts_in_its_own_types(graph):
+    with pytest.raises(ConfigError, match=r"spaces\.words\.onnx: .* leave dtype out"):
+        words(graph, onnx="onnx/model.onnx", dtype="bfloat16")
+
+
+def test_a_file_that_is_no_text_encoder_is_refused(graph):
+    letters = packaged_file("rapidocr", "models/PP-OCRv6_det_small.onnx", "rapidocr")
+    (graph / "onnx" / "letters.onnx").symlink_to(letters)
+    with pytest.raises(ContractError, match="a text encoder gives last_hidden_state"):
+        make_encoder(words(graph, onnx="onnx/letters.onnx")).encode(["a mill"])

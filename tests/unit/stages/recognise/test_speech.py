@@ -18,8 +18,10 @@ from stages.decode._silence import find_silences
 from stages.recognise import speech_models
 from stages.recognise.options import RecogniseOptions
 from stages.recognise.registry import Recogniser
-from stages.recognise.speech import Speech, SpeechReader, choose_languages, is_said, timed_words
+from stages.recognise.speech import SpeechReader
 from stages.recognise.speech_models import SPEECH_MODELS, speech_model
+from stages.recognise.transcript import Speech, is_said, timed_words
+from stages.recognise.whisper import choose_languages
 from tests.unit.stages.recognise.voices import (
     HERTZ,
     INTERVIEW,

@@ -30,7 +30,7 @@ def test_a_rotation_is_found_again_whatever_the_dims(seed, dim, more):
     fitted = fit_map(vectors, vectors @ rotation)
     others = unit(rng, 50, dim)
     assert np.abs(fitted.map.apply(others) - others @ rotation).max() < 1e-5
-    assert fitted.cosine > 1 - 1e-6
+    assert fitted.recall == 1
     back = fit_map(vectors @ rotation, vectors)
     assert np.abs(back.map.apply(others @ rotation) - others).max() < 1e-5
 
@@ -75,9 +75,9 @@ def test_scales_and_shifts_that_no_rotation_has_are_left_to_the_ridge():
 def test_few_pairs_are_shrunk_to_the_rotation_more_than_many():
     rng = np.random.default_rng(6)
     vectors, rotation = unit(rng, 4000, 32), orthonormal(rng, 32, 32)
-    others = vectors @ (rotation + 0.05 * rng.standard_normal((32, 32)))
+    others = vectors @ (rotation + 0.2 * rng.standard_normal((32, 32)))
     others = (others + 0.05 * rng.standard_normal((4000, 32))).astype(np.float32)
-    few, many = (fit_map(vectors[:n], others[:n]).ridge for n in (50, 4000))
+    few, many = (fit_map(vectors[:n], others[:n]).ridge for n in (80, 4000))
     assert few > many
 
 
