@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import statistics
 import subprocess
 import time
@@ -26,27 +25,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.paragraphs import document_units
 from schemas.config import Config
-from schemas.errors import ConfigError, SourceError
-from schemas.ids import digest
-from stages.decode.options import DecodeOptions
-from stages.decode.registry import decode
+from schemas.errors import ConfigError
 from stages.embed.device import compute_device
 from stages.embed.fixed_shapes import passes
 from stages.embed.registry import contract, make_encoder
 from stages.embed.weights import packaged_file
-from stages.segment.options import SegmentOptions
-from stages.segment.registry import segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from schemas.space import SpaceContract
 
-SEED: Final = 11
 PASSES_A_CALL: Final = 4  # flows.embedding.CALL_COST
 THREADS: Final = 1  # of an actor
-_SUFFIXES: Final = frozenset({".txt", ".md", ".html", ".docx", ".pdf"})
 _BUSY: Final = (
     "nvidia-smi",
     "--query-gpu=utilization.gpu",
@@ -56,35 +49,21 @@ _BUSY: Final = (
 )
 
 
-def texts_of(folder: Path, config: Config, most: int) -> list[str]:
-    """Distinct texts of units, drawn by a fixed seed from the files of a folder.
+def texts_of(folder: Path, most: int) -> list[str]:
+    """Distinct texts of units of a folder's files.
 
     Raises:
         ConfigError: There is none.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    random.Random(SEED).shuffle(paths)  # noqa: S311  # a sample
+    counted: Any = make_encoder(contract("minilm"))
     found: dict[str, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(_texts(path, config)))
+    for units in document_units(folder, counted.count_tokens):
+        found.update(dict.fromkeys(unit.embedded_text for unit in units if unit.embedded_text))
         if len(found) >= most:
             break
     if not found:
         raise ConfigError(f"{folder} has no text to embed: name a folder of texts or PDFs")
     return list(found)[:most]
-
-
-def _texts(path: Path, config: Config) -> Iterator[str]:
-    decoding = DecodeOptions(config.limits, config.segmentation, config.recognition)
-    counted = make_encoder(contract("minilm")).count_tokens  # type: ignore[union-attr]
-    cutting = SegmentOptions(config.segmentation, counted)
-    try:
-        content, arrays = decode(path, path.suffix.lower().lstrip("."), decoding)
-    except SourceError:
-        return
-    for unit in segment(digest("source", str(path)), content, arrays, cutting):
-        if unit.embedded_text:
-            yield unit.embedded_text
 
 
 def calls_of(lengths: Sequence[int], space: SpaceContract) -> list[list[int]]:
@@ -223,7 +202,7 @@ def main() -> None:
     options = parser.parse_args()
     config = Config.load(options.config)
     space = contract(options.space, threads=THREADS, configured=config.spaces)
-    found = measure(texts_of(options.folder, config, options.texts), space, options.rounds)
+    found = measure(texts_of(options.folder, options.texts), space, options.rounds)
     if options.json:
         print(json.dumps(found, indent=1))
         return

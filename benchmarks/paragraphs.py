@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from schemas.unit import Unit
+    from stages.segment.options import CountTokens
+
 SEED: Final = 7
 _A_DOCUMENT: Final = (
     64  # paragraphs taken of one, by their ids: else one manual of a thousand pages is the set
@@ -96,15 +99,25 @@ def embed_folder(folder: Path, limit: int, *, threads: int = 1) -> Paragraphs:
 
 def document_texts(folder: Path) -> Iterator[list[str]]:
     """The embedded text of every paragraph of one document after the other."""
+    for units in document_units(folder):
+        yield [u.embedded_text for u in units if u.partition == TEXT_PARAGRAPH and u.embedded_text]
+
+
+def document_units(folder: Path, count_tokens: CountTokens | None = None) -> Iterator[list[Unit]]:
+    """Units of one document after the other, drawn by a fixed seed; files that do not decode are left out.
+
+    Args:
+        folder: Searched with everything below it.
+        count_tokens: Of texts, as their encoder counts them; None estimates them from words.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     random.Random(SEED).shuffle(paths)  # noqa: S311  # a sample
     config = Config()
     decoding = DecodeOptions(config.limits, config.segmentation, config.recognition)
-    cutting = SegmentOptions(config.segmentation)
+    cutting = SegmentOptions(config.segmentation, count_tokens)
     for path in paths:
         try:
             content, arrays = decode(path, path.suffix.lower().lstrip("."), decoding)
         except SourceError:
             continue
-        units = segment(digest("source", str(path)), content, arrays, cutting)
-        yield [u.embedded_text for u in units if u.partition == TEXT_PARAGRAPH and u.embedded_text]
+        yield list(segment(digest("source", str(path)), content, arrays, cutting))

@@ -90,6 +90,14 @@ class Workshop:
     built_with: str
     expunge: bool = False
 
+    def why_anew(self, base: IndexManifest) -> str:
+        """Empty if the published index is whole and was built as it would be now."""
+        if not all(self.store.is_whole(segment) for segment in base.segments):
+            return "a file of the published one is missing"
+        if base.built_with != self.built_with:
+            return "the published one was built by another configuration or version"
+        return ""
+
 
 class IndexBuilder:
     """Builds one index.
@@ -119,7 +127,7 @@ class IndexBuilder:
         self._partition, self._space = place
         self._wanted = Wanted(self._partition, self._space.key, self._space.input_column)
         self._questions = questions
-        self._why_anew = self._why_not_go_on(base) if base is not None else ""
+        self._why_anew = shop.why_anew(base) if base is not None else ""
         self._base = None if self._why_anew else base
         self._budget_bytes = serve_budget_bytes
 
@@ -153,14 +161,6 @@ class IndexBuilder:
             return Foreseen("anew", why, new, gone)
         increment = self._increment(change)
         return Foreseen("grows", "", new, gone, len(increment.kept), len(increment.moved))
-
-    def _why_not_go_on(self, base: IndexManifest) -> str:
-        """Empty if the published index is whole and was built as it would be now."""
-        if not all(self._shop.store.is_whole(segment) for segment in base.segments):
-            return "a file of the published one is missing"
-        if base.built_with != self._shop.built_with:
-            return "the published one was built by another configuration or version"
-        return ""
 
     def _why_not_grow(self, base: IndexManifest, rows: int) -> str:
         """Empty where new rows are added to what there is: it is not all small, and near what it was trained on."""

@@ -110,7 +110,7 @@ class LateBuilder:
             GateError: A number of the gate does not hold; nothing is published.
             ConfigError: What is asked of the vectors is not what the space is.
         """
-        if self._base is not None and not self._why_anew(self._base):
+        if self._base is not None and not self._shop.why_anew(self._base):
             change = compare(self._view, self._shop.store, self._wanted, self._base)
             if change.is_nothing:
                 return self._base
@@ -127,7 +127,7 @@ class LateBuilder:
         """What `build` will start from; reads rows and no vector."""
         if self._base is None:
             return Foreseen("new")
-        why = self._why_anew(self._base)
+        why = self._shop.why_anew(self._base)
         if why:
             return Foreseen("anew", why)
         change = compare(self._view, self._shop.store, self._wanted, self._base)
@@ -135,14 +135,6 @@ class LateBuilder:
             return Foreseen("stays", kept_segments=len(self._base.segments))
         why = "rows changed; segments whose units did not change are taken again"
         return Foreseen("anew", why, len(change.matched.fresh), len(change.gone()))
-
-    def _why_anew(self, base: IndexManifest) -> str:
-        """Empty if the published index is whole and was built as it would be now."""
-        if not all(self._shop.store.is_whole(segment) for segment in base.segments):
-            return "a file of the published one is missing"
-        if base.built_with != self._shop.built_with:
-            return "the published one was built by another configuration or version"
-        return ""
 
     def _built(self, bench: _Bench, general: Queries) -> IndexManifest:
         plan = late_plan(self._space, bench.rows, self._shop.config)

@@ -43,16 +43,18 @@ class Facts:
 
 def modules_of(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """The modules of a sentence-transformers model: (class name, its configuration), in order; none of a bare model."""
-    listed = folder / "modules.json"
-    if not listed.is_file():
+    return [(kind, read_json(folder / place / "config.json")) for kind, place in listed(folder)]
+
+
+def listed(folder: Path) -> list[tuple[str, str]]:
+    """The same as (class name, folder inside the model's): empty for the model's own."""
+    modules = folder / "modules.json"
+    if not modules.is_file():
         return []
     import json
 
-    found = []
-    for module in json.loads(listed.read_text(encoding="utf-8")):
-        kind = str(module["type"]).rpartition(".")[2]
-        found.append((kind, read_json(folder / module["path"] / "config.json")))
-    return found
+    found = json.loads(modules.read_text(encoding="utf-8"))
+    return [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in found]
 
 
 def pooling_of(modules: list[tuple[str, dict[str, Any]]]) -> str:

