@@ -16,6 +16,7 @@ from schemas.errors import ConfigError
 from stages.embed.adapters import Facts, config_of, longest_text, projection_of
 from stages.embed.check import check_stacks
 from stages.embed.fixed_shapes import filled, frame_passes, space_rows
+from stages.embed.forward import all_on_host
 from stages.embed.loading import load_towers
 from stages.embed.towers import questions
 
@@ -84,13 +85,13 @@ class ClipEncoder:
         if not stacks:
             return np.empty((0, self.contract.dim), dtype=np.float32)
         clips_of_a_pass = max(1, self.contract.batch_frames // self._frames)
-        parts = []
+        parts = []  # on a GPU, which is waited for when all passes are on their way
         for at in frame_passes(len(stacks), clips_of_a_pass):
             batch = [self._pixels(stack) for stack in stacks[at]]
             features = {self._name: _stacked(filled(batch, clips_of_a_pass))}
             rows = self._towers.rows("get_video_features", features, self.contract.threads)
             parts.append(rows[: len(batch)])
-        return space_rows(np.concatenate(parts), self.contract)
+        return space_rows(all_on_host(parts), self.contract)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Embed questions into this space, float32 [len(texts), dim], each of norm 1."""

@@ -14,7 +14,7 @@ prompts such as "a photo of" changed less than the noise, or lost.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -23,11 +23,14 @@ from stages.embed import minilm
 from stages.embed.check import check_stacks
 from stages.embed.device import compute_device
 from stages.embed.fixed_shapes import frame_passes, means_of
+from stages.embed.forward import computed, on_host
 from stages.embed.labels import LABELS_DIGEST, N_LABELS, label_texts
 from stages.embed.weights import packaged_file, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
 
     from stages.embed.efficientnet import EfficientNetLite0
 
@@ -124,17 +127,18 @@ class ConSE:
 
         rows = self.contract.batch_frames
         logits = np.empty((len(frames), N_LABELS), dtype=np.float32)
-        torch.set_num_threads(self.contract.threads)
         for at in frame_passes(len(frames), rows):
             batch = frames[at]
             pixels = np.zeros((rows, FRAME_SIZE, FRAME_SIZE, 3), dtype=np.float32)
             pixels[: len(batch)] = batch
             scaled = torch.from_numpy((pixels - _PIXEL_MEAN) / _PIXEL_SCALE)
-            with torch.inference_mode():
-                # A view of [n, H, W, C] memory as [n, C, H, W] is what torch calls channels_last.
-                out = self._model(scaled.to(self._device).permute(0, 3, 1, 2))
-            logits[at] = out[: len(batch)].cpu().numpy()
+            out = computed(self._classify, {"pixels": scaled}, self._device, self.contract.threads)
+            logits[at] = on_host(out["logits"][: len(batch)])
         return logits
+
+    def _classify(self, placed: dict[str, Any]) -> dict[str, Any]:
+        # A view of [n, H, W, C] memory as [n, C, H, W] is what torch calls channels_last.
+        return {"logits": self._model(placed["pixels"].permute(0, 3, 1, 2))}
 
     def _mix_labels(self, logits: np.ndarray) -> np.ndarray:
         """Probability-weighted means of label embeddings, float32 [n, dim]."""
@@ -160,8 +164,10 @@ class ConSE:
         return label_texts()
 
     @cached_property
-    def _device(self) -> str:
-        return compute_device()
+    def _device(self) -> torch.device:
+        import torch
+
+        return torch.device(compute_device())
 
     @cached_property
     def _model(self) -> EfficientNetLite0:

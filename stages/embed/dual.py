@@ -30,7 +30,7 @@ from stages.embed.fixed_shapes import (
     unit_rows,
     valid_unicode,
 )
-from stages.embed.forward import forward, on_host, sentences
+from stages.embed.forward import all_on_host, forward, on_host, sentences
 from stages.embed.loading import load_model
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class DualEncoder:
             )
             out = forward(self._model, features, self.contract.threads, "document")
             parts.append(sentences(out, len(batch)))
-        return np.concatenate([on_host(part) for part in parts])
+        return all_on_host(parts)
 
     @cached_property
     def _text_shape(self) -> dict[str, Any]:

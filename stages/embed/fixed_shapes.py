@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from schemas.space import SpaceContract
 
 
-# A text is padded to the next of these: 1/16 of its length at most, and 8 tokens where it is short.
-_STEPS: Final = ((128, 8), (256, 16), (512, 32), (1024, 64), (2048, 128))
-_WIDEST_STEP: Final = 256
+# A text is padded to the next of these: 1/32 of its length at most, and 8 tokens where it is short.
+_STEPS: Final = ((256, 8), (512, 16), (1024, 32), (2048, 64))
+_WIDEST_STEP: Final = 128
 
 
 class Pass(NamedTuple):

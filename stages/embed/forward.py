@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import numpy as np
 
-    import numpy as np
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import torch
 
 _OUTPUTS: Final = ("token_embeddings", "sentence_embedding")  # of a transformer module
@@ -31,14 +32,35 @@ def forward(
 ) -> dict[str, Any]:
     """What a sentence-transformers model makes of features; tensors stay where the model is.
 
-    A GPU goes on while the next pass is made ready: nothing here waits for it. A pass that it has no memory for is
-    halved, and halved again.
-
     Args:
         model: As it was loaded.
         features: Tensors of one pass, wherever they are.
         threads: Compute threads.
         task: ``query`` or ``document``, for models that tell them apart.
+
+    Raises:
+        torch.OutOfMemoryError: As :func:`computed` does.
+    """
+    known = {"task": task} if task else {}
+    return computed(lambda placed: model(placed, **known), features, model.device, threads)
+
+
+def computed(
+    compute: Callable[[dict[str, Any]], dict[str, Any]],
+    features: Mapping[str, Any],
+    device: torch.device,
+    threads: int,
+) -> dict[str, Any]:
+    """What a model makes of features; tensors stay where it is.
+
+    A GPU goes on while the next pass is made ready: nothing here waits for it. A pass that it has no memory for is
+    halved, and halved again.
+
+    Args:
+        compute: Makes outputs of features, both with one row for each input.
+        features: Tensors of one pass, wherever they are.
+        device: Where the model is, and `compute` is given them.
+        threads: Compute threads.
 
     Raises:
         torch.OutOfMemoryError: There is no memory for one row, or rows cannot be told apart.
@@ -47,7 +69,7 @@ def forward(
 
     torch.set_num_threads(threads)
     with torch.inference_mode():
-        return _within_memory(model, dict(features), {"task": task} if task else {})
+        return _within_memory(compute, dict(features), device)
 
 
 def sentences(out: Mapping[str, Any], count: int) -> torch.Tensor:
@@ -62,11 +84,20 @@ def on_host(vectors: torch.Tensor) -> np.ndarray:
     return found
 
 
-def _within_memory(model: Any, features: dict[str, Any], kwargs: dict[str, str]) -> dict[str, Any]:
+def all_on_host(parts: Sequence[torch.Tensor]) -> np.ndarray:
+    """The vectors of passes under way, one after the other; waits for all of them when all are on their way."""
+    return np.concatenate([on_host(part) for part in parts])
+
+
+def _within_memory(
+    compute: Callable[[dict[str, Any]], dict[str, Any]],
+    features: dict[str, Any],
+    device: torch.device,
+) -> dict[str, Any]:
     import torch
 
     try:
-        out: dict[str, Any] = model(_where(model.device, features), **kwargs)
+        out = compute(_where(device, features))
     except torch.OutOfMemoryError:
         rows = _rows(features)
         if rows < 2:
@@ -76,7 +107,7 @@ def _within_memory(model: Any, features: dict[str, Any], kwargs: dict[str, str])
     # Not in the handler, where the traceback holds what the pass had taken.
     torch.cuda.empty_cache()
     parts = (slice(rows // 2), slice(rows // 2, None))
-    halves = [_within_memory(model, _cut(features, rows, part), kwargs) for part in parts]
+    halves = [_within_memory(compute, _cut(features, rows, part), device) for part in parts]
     return {name: _joined([half[name] for half in halves]) for name in halves[0]}
 
 

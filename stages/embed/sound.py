@@ -15,6 +15,7 @@ import numpy as np
 from schemas.errors import ContractError
 from stages.embed.adapters import Facts, config_of, longest_text, projection_of
 from stages.embed.fixed_shapes import filled, frame_passes, means_of, space_rows, unit_rows
+from stages.embed.forward import all_on_host
 from stages.embed.loading import load_towers
 from stages.embed.models import read_json
 from stages.embed.towers import questions
@@ -90,7 +91,7 @@ class SoundEncoder:
         import torch
 
         extractor = self._towers.processor.feature_extractor
-        parts = []
+        parts = []  # on a GPU, which is waited for when all passes are on their way
         for at in frame_passes(len(windows), self.contract.batch_frames):
             batch = windows[at]
             features = extractor(
@@ -106,7 +107,7 @@ class SoundEncoder:
                 self.contract.threads,
             )
             parts.append(rows[: len(batch)])
-        return np.concatenate(parts)
+        return all_on_host(parts)
 
     @cached_property
     def _towers(self) -> Any:

@@ -16,11 +16,13 @@ from schemas.errors import ContractError
 from schemas.space import SpaceContract, SparseVector
 from stages.embed.device import compute_device
 from stages.embed.fixed_shapes import buckets, padded, passes, valid_unicode
+from stages.embed.forward import computed, on_host
 from stages.embed.weights import packaged_file, packaged_tokeniser, verify_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from tokenizers import Tokenizer
 
     from stages.embed.fixed_shapes import Pass
@@ -80,27 +82,29 @@ class Splade:
         found: dict[int, SparseVector] = {}
         for at in passes([len(ids) for ids in token_ids], self.contract):
             weights = self._forward([token_ids[i] for i in at.members], at)
-            found.update(zip(at.members, map(_sparse, weights), strict=True))
+            found.update(zip(at.members, map(_sparse, on_host(weights)), strict=True))
         return [found[number] for number in range(len(token_ids))]
 
     def encode_queries(self, texts: Sequence[str]) -> list[SparseVector]:
         """Embed queries: the same."""
         return self.encode(texts)
 
-    def _forward(self, batch: Sequence[Sequence[int]], at: Pass) -> np.ndarray:
+    def _forward(self, batch: Sequence[Sequence[int]], at: Pass) -> torch.Tensor:
         """What the model makes of one pass, float32 [len(batch), dim]."""
         import torch
 
         model = _model(self.contract.weights_digest, self.contract.dtype, self.contract.dim)
-        ids, mask = (part.to(model.device) for part in padded(batch, at))
-        torch.set_num_threads(self.contract.threads)
-        with torch.inference_mode():
-            logits = model(input_ids=ids, attention_mask=mask).logits.float()
-            # The logarithm of the largest is the largest logarithm, and of far fewer numbers.
-            largest = logits.masked_fill_(mask.unsqueeze(-1) == 0, 0.0).amax(dim=1)
-            weights = torch.log1p(torch.relu(largest[: len(batch)]))
-            pooled: np.ndarray = weights.cpu().numpy()
-        return pooled
+
+        def largest(placed: dict[str, Any]) -> dict[str, Any]:
+            logits = model(**placed).logits.float()
+            beside = placed["attention_mask"].unsqueeze(-1) == 0
+            return {"largest": logits.masked_fill_(beside, 0.0).amax(dim=1)}
+
+        ids, mask = padded(batch, at)
+        features = {"input_ids": ids, "attention_mask": mask}
+        out = computed(largest, features, model.device, self.contract.threads)
+        # The logarithm of the largest is the largest logarithm, and of far fewer numbers.
+        return torch.log1p(torch.relu(out["largest"][: len(batch)]))
 
 
 def _sparse(weights: np.ndarray) -> SparseVector:

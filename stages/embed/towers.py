@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.embed.fixed_shapes import space_rows, valid_unicode
+from stages.embed.forward import computed, on_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import torch
 
     from schemas.space import SpaceContract
 
@@ -30,21 +33,20 @@ class Towers:
     model: Any
     processor: Any
 
-    def rows(self, method: str, features: Mapping[str, Any], threads: int) -> np.ndarray:
-        """What a tower makes of a pass, float32 [rows, dim], not of norm 1."""
-        import torch
+    def rows(self, method: str, features: Mapping[str, Any], threads: int) -> torch.Tensor:
+        """What a tower makes of a pass, [rows, dim], not of norm 1, where the model is."""
+        tower = getattr(self.model, method)
 
-        torch.set_num_threads(threads)
-        here = {name: self._placed(value) for name, value in features.items()}
-        with torch.inference_mode():
-            out = getattr(self.model, method)(**here)
-        # Some poolers keep the place of their one query, [rows, 1, dim].
-        vectors: np.ndarray = out.pooler_output.flatten(1).float().cpu().numpy()
+        def pooled(placed: dict[str, Any]) -> dict[str, Any]:
+            out = tower(**{name: self._typed(value) for name, value in placed.items()})
+            # Some poolers keep the place of their one query, [rows, 1, dim].
+            return {"pooled": out.pooler_output.flatten(1)}
+
+        vectors: torch.Tensor = computed(pooled, features, self.model.device, threads)["pooled"]
         return vectors
 
-    def _placed(self, value: Any) -> Any:
-        moved = value.to(self.model.device)
-        return moved.to(self.model.dtype) if moved.is_floating_point() else moved
+    def _typed(self, value: torch.Tensor) -> torch.Tensor:
+        return value.to(self.model.dtype) if value.is_floating_point() else value
 
 
 def questions(towers: Towers, texts: Sequence[str], contract: SpaceContract) -> np.ndarray:
@@ -59,5 +61,5 @@ def questions(towers: Towers, texts: Sequence[str], contract: SpaceContract) -> 
         )
         named = {name: features[name] for name in ("input_ids", "attention_mask")}
         rows = towers.rows("get_text_features", named, contract.threads)
-        vectors[i] = space_rows(rows, contract)[0]
+        vectors[i] = space_rows(on_host(rows), contract)[0]
     return vectors

@@ -228,7 +228,9 @@ def test_leaving_with_calls_in_flight_leaves_no_process(ray_executor):
         interrupted(ray_executor)
     assert time.monotonic() - started_s < 20
     assert not psutil.wait_procs(sleeping_children(), timeout=5)[1]
-    assert {p.pid for p in workers()} <= before
+    # One that was only asked for may come to be before Ray is told that it must not.
+    late = [p for p in workers() if p.pid not in before]
+    assert not psutil.wait_procs(late, timeout=5)[1]
 
 
 def interrupted(executor) -> None:

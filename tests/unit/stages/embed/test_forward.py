@@ -1,5 +1,8 @@
 """What a pass through a model does when there is no memory for it."""
 
+from collections import Counter
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from stages.embed.forward import forward
 from stages.embed.loading import load_model
 from stages.embed.registry import contract, make_encoder
 from tests import tiny_models
+from tests.contracts.encoder_cases import CASES, NAMES, case_contract, flat, inputs
 
 TEXTS = [f"The mill {n} grinds {'grain ' * (n % 5)}." for n in range(40)]
 
@@ -40,6 +44,51 @@ def memory(space):
         return asked
 
     return limit
+
+
+# onnxruntime computes one text a pass.
+SINGLE = {name for name, case in CASES.items() if "onnx" in case.keys}
+
+
+@contextmanager
+def entrances(seen):
+    """Have what lies first in a model give `seen` the rows of each pass."""
+    first = torch.nn.Embedding | torch.nn.Conv2d | torch.nn.Linear
+
+    def enter(module, inputs):
+        if isinstance(module, first) and inputs[0].ndim > 1:
+            seen(module, len(inputs[0]))
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(enter)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - SINGLE))
+def test_every_encoder_goes_on_with_half_a_pass(name, tmp_path):
+    encoder = make_encoder(case_contract(name, tmp_path))
+    documents = inputs(encoder.contract, 5)
+    most = Counter()
+
+    def count(module, rows):
+        most[module] = max(most[module], rows)
+
+    refused = []
+
+    def refuse(module, rows):
+        if rows > 1 and rows > most[module] // 2:
+            refused.append(rows)
+            raise torch.OutOfMemoryError(f"no memory for {rows} rows")
+
+    with entrances(count):
+        whole = flat(encoder.encode(documents))
+    with entrances(refuse):
+        halved = flat(encoder.encode(documents))
+    assert refused
+    for ours, theirs in zip(halved, whole, strict=True):
+        assert ours @ theirs / (np.linalg.norm(ours) * np.linalg.norm(theirs)) > 0.999
 
 
 def test_a_pass_that_does_not_fit_is_halved_until_it_does(space, memory):
