@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.index_builder import IndexBuilder, Workshop
-from flows.inverted import InvertedBuilder
+from flows.inverted import InvertedBuilder, Place, PlannedInverted, planned_inverted
 from flows.late_builder import LateBuilder
 from flows.manifests import (
     known_manifests,
@@ -21,9 +21,10 @@ from flows.pools import EMBED, INDEX, Pool
 from flows.questions import Questions
 from flows.segment_store import SegmentStore
 from flows.transition import Transition
-from schemas.errors import GateError, LakeError
+from schemas.errors import ConfigError, GateError, LakeError
 from schemas.ids import canonical_json, digest
 from stages.index.build import SEGMENT_FORMAT
+from stages.index.explain import size
 from stages.index.manifests import Origin, snapshot_manifest, sources_bytes
 from stages.index.plan import shared_budget
 from stages.route.evaluate import read_questions
@@ -185,13 +186,39 @@ class SnapshotBuilder:
 
     @cached_property
     def budgets(self) -> dict[str, int]:
-        """Bytes that each index may take while it is served, by the same; empty without a limit."""
-        if not self._config.serve_memory_bytes:
+        """Bytes that each index may take while it is served, by the same; empty without a limit.
+
+        Raises:
+            ConfigError: Postings alone take all there is.
+        """
+        limit_bytes = self._config.serve_memory_bytes
+        if not limit_bytes:
             return {}
-        row_bytes = {space.key: 4 * space.dim for space in self.spaces}
-        sizes = {name: rows * row_bytes[_key_of(name)] for name, rows in self.vectors.items()}
-        small_bytes = self._config.flat_rows * max(row_bytes.values())
-        return shared_budget(self._config.serve_memory_bytes, sizes, small_bytes)
+        row_bytes = {
+            space.key: 4 * space.dim for space in self.spaces if space.representation != "sparse"
+        }
+        sizes = {
+            name: rows * row_bytes[key]
+            for name, rows in self.vectors.items()
+            if (key := _key_of(name)) in row_bytes
+        }
+        postings_bytes = sum(planned.serve_bytes for planned in self.inverted)
+        if postings_bytes >= limit_bytes:
+            raise ConfigError(
+                f"indexing.serve_memory_bytes is {size(limit_bytes)}, and the postings of words and sparse spaces"
+                f" alone take about {size(postings_bytes)}: raise it, or set indexing.lexical = false"
+            )
+        small_bytes = self._config.flat_rows * max(row_bytes.values(), default=0)
+        return shared_budget(limit_bytes - postings_bytes, sizes, small_bytes)
+
+    @cached_property
+    def inverted(self) -> tuple[PlannedInverted, ...]:
+        """What is going to stand beside the indices."""
+        places = [
+            Place(name.partition(" @ ")[0], _key_of(name), rows)
+            for name, rows in self.vectors.items()
+        ]
+        return planned_inverted(places, self.spaces, lexical=self._config.lexical)
 
     def _built_with(self) -> str:
         """Of what an index depends on besides its rows, vectors and space."""

@@ -15,6 +15,7 @@ from stages.index.late.plan import late_plan
 from stages.index.plan import need_of, plans
 
 if TYPE_CHECKING:
+    from flows.inverted import PlannedInverted
     from schemas.config import Config
     from schemas.engine import Session
     from schemas.space import SpaceContract
@@ -46,11 +47,19 @@ class PlannedIndex:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLake:
-    """The plans for all of a lake, and the memory to serve all of it (0: no limit)."""
+    """The plans for all of a lake.
+
+    Attributes:
+        lake: Its URL.
+        serve_memory_bytes: To serve all of it; 0: no limit.
+        indexes: Of vectors.
+        inverted: Of words and sparse vectors, which stand beside them.
+    """
 
     lake: str
     serve_memory_bytes: int
     indexes: tuple[PlannedIndex, ...]
+    inverted: tuple[PlannedInverted, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -81,11 +90,14 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     for label, rows in sorted(builder.vectors.items()):
         name, _, key = label.partition(" @ ")
         space = spaces[key]
+        if space.representation == "sparse":
+            continue  # among the inverted ones
         found, error = _plans(space, rows, builder.budgets.get(label, 0), config)
         place = (Partition.parse(name), space)
         foreseen = Foreseen("anew", error) if error else builder.foresee(*place)
         planned.append(PlannedIndex(name, space.name, rows, space.dim, found, foreseen, error))
-    return PlannedLake(lake.url, config.indexing.serve_memory_bytes, tuple(planned))
+    limit_bytes = config.indexing.serve_memory_bytes
+    return PlannedLake(lake.url, limit_bytes, tuple(planned), builder.inverted)
 
 
 def _unsaid(note: str) -> None:

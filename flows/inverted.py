@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,9 +15,14 @@ from stages.index.bm25 import K1, B
 from stages.index.gate import require
 from stages.index.inverted import LENGTHS_SUFFIX, POSTINGS_SUFFIX
 from stages.index.inverted_gate import SAMPLE_ROWS, InvertedCheck
-from stages.index.lexical import LEXICAL_FORMAT, LexicalRequest, lexical_digest
+from stages.index.lexical import (
+    LEXICAL_FORMAT,
+    LEXICAL_ROW_BYTES,
+    LexicalRequest,
+    lexical_digest,
+)
 from stages.index.segments import open_rows
-from stages.index.sparse import SPARSE_FORMAT, SparseRequest
+from stages.index.sparse import SPARSE_FORMAT, SPARSE_ROW_BYTES, SparseRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +35,52 @@ if TYPE_CHECKING:
     from stages.index.inverted_gate import Sample
 
 _SUFFIXES = (POSTINGS_SUFFIX, LENGTHS_SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInverted:
+    """An inverted index that is going to stand beside an index.
+
+    Attributes:
+        partition: ``text/paragraph``.
+        space: Name of the sparse space that gives its terms; empty for words.
+        rows: Of the index beside.
+        serve_bytes: About what it takes while it is served, by its rows.
+    """
+
+    partition: str
+    space: str
+    rows: int
+    serve_bytes: int
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        return "sparse postings" if self.space else "words"
+
+
+class Place(NamedTuple):
+    """Where postings may stand: a partition, the key of a space, live vectors there."""
+
+    partition: str
+    space: str
+    rows: int
+
+
+Placed = TypeVar("Placed", "IndexManifest", Place)
+
+
+def planned_inverted(
+    places: Sequence[Place], spaces: Sequence[SpaceContract], *, lexical: bool
+) -> tuple[PlannedInverted, ...]:
+    """What :class:`InvertedBuilder` is going to build beside these."""
+    found = []
+    for place in _to_stand_beside(places, spaces):
+        for space in _terms_of(place.partition, spaces, lexical=lexical):
+            per_row = SPARSE_ROW_BYTES if space else LEXICAL_ROW_BYTES
+            name = space.name if space else ""
+            found.append(PlannedInverted(place.partition, name, place.rows, place.rows * per_row))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +134,11 @@ class InvertedBuilder:
         Raises:
             GateError: A number of the gate does not hold; nothing is published.
         """
-        sparse = [space for space in spaces if space.representation == "sparse"]
-        built = []
-        for index in _to_stand_beside(indexes, spaces):
-            if lexical:
-                built.append(self._entry(_Beside(index, None)))
-            partition = Partition.parse(index.partition)
-            built += [
-                self._entry(_Beside(index, space)) for space in sparse if space.takes(partition)
-            ]
-        return built
+        return [
+            self._entry(_Beside(index, space))
+            for index in _to_stand_beside(indexes, spaces)
+            for space in _terms_of(index.partition, spaces, lexical=lexical)
+        ]
 
     def _entry(self, beside: _Beside) -> InvertedIndex:
         index = beside.index
@@ -186,12 +232,23 @@ class InvertedBuilder:
         return tuple(chosen)
 
 
+def _terms_of(
+    partition: str, spaces: Sequence[SpaceContract], *, lexical: bool
+) -> Iterator[SpaceContract | None]:
+    """What gives terms to a partition's texts: their words (None), and each sparse space that takes it."""
+    if lexical:
+        yield None
+    for space in spaces:
+        if space.representation == "sparse" and space.takes(Partition.parse(partition)):
+            yield space
+
+
 def _to_stand_beside(
-    indexes: Sequence[IndexManifest], spaces: Sequence[SpaceContract]
-) -> Iterator[IndexManifest]:
+    indexes: Sequence[Placed], spaces: Sequence[SpaceContract]
+) -> Iterator[Placed]:
     """Of each partition the index in the first dense space of texts."""
     keys = [s.key for s in spaces if s.input == "text" and s.representation == "dense"]
-    first: dict[str, IndexManifest] = {}
+    first: dict[str, Placed] = {}
     for index in sorted((i for i in indexes if i.space in keys), key=lambda i: keys.index(i.space)):
         first.setdefault(index.partition, index)
     yield from (first[name] for name in sorted(first))

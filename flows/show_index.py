@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flows.changes import Foreseen
     from flows.index_plan import PlannedIndex, PlannedLake
+    from flows.inverted import PlannedInverted
     from flows.tune import TunedIndex, TunedSnapshot
     from stages.index.sizes import IndexPlan
 
@@ -42,13 +43,17 @@ def show_plans(planned: PlannedLake) -> None:
         table.add_row(
             index.partition, index.space, f"{index.rows:,}", _change(index.foreseen), *_cells(index)
         )
+    for postings in planned.inverted:
+        table.add_row(*_postings_cells(postings))
     console.print(table)
     first = [index.plans[0] for index in planned.indexes if index.plans]
+    served = [plan.serve_bytes for plan in first] + [p.serve_bytes for p in planned.inverted]
+    stored = [plan.disk_bytes for plan in first] + [p.serve_bytes for p in planned.inverted]
     of = f" of {size(planned.serve_memory_bytes)}" if planned.serve_memory_bytes else ""
     _say(
         console,
-        f"{size(sum(plan.serve_bytes for plan in first))}{of} of memory to serve all of it,"
-        f" {size(sum(plan.disk_bytes for plan in first))} on disk,"
+        f"{size(sum(served))}{of} of memory to serve all of it,"
+        f" {size(sum(stored))} on disk,"
         f" up to {size(max((plan.build_bytes for plan in first), default=0))} to build; nothing was built",
     )
     for index in planned.indexes:
@@ -119,6 +124,12 @@ def _cells(index: PlannedIndex) -> list[str]:
         str(plan.shards),
         size(plan.serve_bytes),
     ]
+
+
+def _postings_cells(planned: PlannedInverted) -> list[str]:
+    """Of words and sparse vectors no more is known beforehand than about how much they take."""
+    told = f"~{size(planned.serve_bytes)}"
+    return [planned.partition, planned.space, f"{planned.rows:,}", "", planned.what, "", told]
 
 
 def _show_reason(console: Console, index: PlannedIndex) -> None:

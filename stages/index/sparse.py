@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stages.index.segments import Neighbours, OpenSegment
 
 SPARSE_FORMAT: Final = "sparse-1"  # a change of the files makes every one of them new
+SPARSE_ROW_BYTES: Final = 1600
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.diff import diff_snapshots
+from flows.index_plan import plan_lake
 from flows.inverted import LEXICAL_FORMAT
+from flows.manifests import published_manifest
 from flows.verify import verify_lake
 from flows.wiring import open_retriever
 from schemas.config import Config, Indexing
@@ -71,6 +73,35 @@ def best(mill: Mill, question: str, mode: str) -> list[str]:
 def test_words_find_exact_names_and_inflected_words_in_their_language(mill, question, path):
     assert best(mill, question, "lexical")[0] == path
     assert best(mill, question, "hybrid")[0] == path
+
+
+def test_looking_ahead_counts_the_words(mill):
+    planned = plan_lake(mill.lake.url, mill.config)
+    rows = {index.partition: index.rows for index in planned.indexes if index.space == "minilm"}
+    assert {words.partition: words.rows for words in planned.inverted} == rows
+    assert {words.what for words in planned.inverted} == {"words"}
+    files = {
+        f.key: f
+        for e in published_manifest(mill.lake.blobs).inverted
+        for r in e.segments
+        for f in r.files
+    }
+    stored_bytes = sum(file.size_bytes for file in files.values())
+    assert (
+        stored_bytes / 4 < sum(words.serve_bytes for words in planned.inverted) < 4 * stored_bytes
+    )
+
+
+def test_memory_that_words_alone_take_is_refused(mill):
+    small = mill.config.indexing.model_copy(update={"serve_memory_bytes": 1024})
+    with pytest.raises(
+        ConfigError, match=r"serve_memory_bytes is 1.00 KiB, and the postings of words"
+    ):
+        plan_lake(mill.lake.url, mill.config.model_copy(update={"indexing": small}))
+    without = small.model_copy(update={"lexical": False})
+    planned = plan_lake(mill.lake.url, mill.config.model_copy(update={"indexing": without}))
+    assert not planned.inverted
+    assert not planned.holds
 
 
 def test_numbers_that_vectors_cannot_tell_apart_are_found(mill):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flows.diff import diff_snapshots
+from flows.index_plan import plan_lake
 from flows.wiring import open_retriever
 from schemas.config import Config, Indexing, Profile, Recognition
 from schemas.errors import IntegrityError
@@ -73,6 +74,9 @@ def test_a_sparse_space_is_searched_exactly_and_follows_changes(tmp_path: Path):
     mill = made(tmp_path)
     first = mill.publish()
     key = mill.spaces_of(CONFIG)[1].key
+    planned = plan_lake(mill.lake.url, CONFIG)
+    assert "terms" not in {index.space for index in planned.indexes}
+    assert ("text/paragraph", "terms") in {(p.partition, p.space) for p in planned.inverted}
     entry = next(e for e in first.inverted if (e.partition, e.encoder) == ("text/paragraph", key))
     assert key in {space.key for space in first.spaces}
     assert all(check.passed for check in entry.checks)

@@ -6,6 +6,7 @@ import pytest
 
 from flows.changes import Foreseen
 from flows.index_plan import PlannedIndex, PlannedLake
+from flows.inverted import PlannedInverted
 from flows.show_index import bar, show_plans, show_tuned
 from flows.tune import TunedIndex, TunedSnapshot
 from schemas.config import Indexing
@@ -50,6 +51,16 @@ def test_a_plan_fits_a_terminal_of_eighty_columns(
 
     assert all(len(line) <= 80 for line in table.splitlines())
     assert "audio/recording  minilm  10,000,000      new  ivf_sq8" in table
+
+
+def test_words_and_sparse_postings_are_counted(capsys: pytest.CaptureFixture[str]):
+    words = PlannedInverted("text/paragraph", "", 10, 3 * MIB)
+    show_plans(PlannedLake("lake", 0, (planned(10),), (words, replace(words, space="splade"))))
+    shown = capsys.readouterr().out
+
+    assert shown.count("~3.00 MiB") == 2
+    assert "sparse postings" in shown
+    assert "6.01 MiB of memory to serve all of it" in shown
 
 
 def test_small_indices_are_told_in_one_line(capsys: pytest.CaptureFixture[str]):
