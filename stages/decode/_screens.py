@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from schemas.errors import CorruptError
 from stages.decode._sinks import TimedFrames
 
 if TYPE_CHECKING:
@@ -22,14 +26,20 @@ _CHANGED_LEVELS: Final = 48
 _CHANGED_SHARE: Final = 0.0005
 _FLAT_LEVELS: Final = 16  # what differs by less in all of a frame is noise
 _MARGIN_PX: Final = 8
+_MARGIN_LEVEL: Final = 16  # nearly black
+# https://wiki.multimedia.cx/index.php/YUV4MPEG2
+_HEADER: Final = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) [^\n]*Cmono\b")
+_LONGEST_HEADER: Final = 1000
+_FRAME: Final = b"FRAME\n"
 
 
 class ScreenSink(TimedFrames):
     """Keeps frames that differ from the one before, evenly thinned to a number of bytes.
 
-    Frames come padded at the right and at the bottom to a square of `SCREEN_PX`; 8 pixels of a margin of one colour
-    stay, and a frame of one colour is not kept. In a talk with slides each slide is kept once; where everything moves
-    there is a frame every 2 s, and when they take more than `budget_bytes`, every 4 s, 8 s, ...
+    Frames come as YUV4MPEG2 (grey): a line that tells their size, then each after a line of its own. They are kept
+    with a margin of 8 pixels at the right and at the bottom, and one of one colour is not kept. In a talk with slides
+    each slide is kept once; where everything moves there is a frame every 2 s, and when they take more than
+    `budget_bytes`, every 4 s, 8 s, ...
 
     Args:
         path: For messages.
@@ -38,13 +48,41 @@ class ScreenSink(TimedFrames):
     """
 
     def __init__(self, path: Path, limits: Limits, budget_bytes: int) -> None:
-        super().__init__(path, (SCREEN_PX, SCREEN_PX), limits)
+        super().__init__(path, limits)
+        self._header = b""
+        self._size = (0, 0)
         self._budget_bytes = budget_bytes
         self._step_s = SCREEN_STEP_S
         self._last: NDArray[np.uint8] | None = None
         self._changes_s: list[float] = []
         self._kept: list[tuple[float, NDArray[np.uint8]]] = []
         self._kept_bytes = 0
+
+    def read(self, fd: int) -> bool:
+        """Read once; False at the end."""
+        return super().read(fd) if self._header.endswith(b"\n") else self._read_header(fd)
+
+    def _read_header(self, fd: int) -> bool:
+        """Up to the end of the first line, byte by byte: what follows belongs to a frame."""
+        try:
+            while not self._header.endswith(b"\n"):
+                byte = os.read(fd, 1)
+                self._header += byte
+                if not byte:
+                    return False  # no frame came
+                if len(self._header) > _LONGEST_HEADER:
+                    raise self._untold()
+        except BlockingIOError:
+            return True
+        told = _HEADER.match(self._header)
+        if told is None:
+            raise self._untold()
+        self._size = (int(told[2]), int(told[1]))
+        self._begin((len(_FRAME) + math.prod(self._size),))
+        return True
+
+    def _untold(self) -> CorruptError:
+        return CorruptError(f"{self._path}: ffmpeg did not tell the size of its pictures")
 
     def screens(self, end_s: float) -> list[tuple[float, float, NDArray[np.uint8]]]:
         """(start_s, end_s, grey picture, uint8 [H, W]) in order; given away once, at the end.
@@ -62,7 +100,7 @@ class ScreenSink(TimedFrames):
         return found
 
     def _keep(self, time_s: float, frame: NDArray[np.uint8]) -> None:
-        picture = _trimmed(frame)
+        picture = _margined(frame[len(_FRAME) :].reshape(self._size))
         if not _changed(self._last, picture):
             return
         self._last = picture
@@ -86,13 +124,15 @@ class ScreenSink(TimedFrames):
         self._kept_bytes = sum(picture.nbytes for _, picture in self._kept)
 
 
-def _trimmed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Without most of what is of the colour of the last pixel at the right and at the bottom; a copy, maybe empty."""
-    written = frame != frame[-1, -1]
-    rows, columns = np.flatnonzero(written.any(axis=1)), np.flatnonzero(written.any(axis=0))
-    if not len(rows) or np.ptp(frame[: rows[-1] + 1, : columns[-1] + 1]) < _FLAT_LEVELS:
+def _margined(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy with a margin at the right and at the bottom, no larger than what is looked at; empty if of one colour."""
+    if np.ptp(frame) < _FLAT_LEVELS:
         return np.empty((0, 0), dtype=np.uint8)
-    return frame[: rows[-1] + 1 + _MARGIN_PX, : columns[-1] + 1 + _MARGIN_PX].copy()
+    height, width = frame.shape
+    sides = (min(height + _MARGIN_PX, SCREEN_PX), min(width + _MARGIN_PX, SCREEN_PX))
+    picture = np.full(sides, _MARGIN_LEVEL, dtype=np.uint8)
+    picture[:height, :width] = frame
+    return picture
 
 
 def _changed(before: NDArray[np.uint8] | None, now: NDArray[np.uint8]) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from schemas.config import Limits
 
 _READ_BYTES: Final = 1 << 20
+_PAGE_FLAGS: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0)
 _BYTES_A_SAMPLE: Final = 2
 FRAMES_OVER: Final = ("frames", "over")  # key and value of the mark
 _OVER_LINE: Final = "=".join(FRAMES_OVER).encode()
@@ -105,23 +106,25 @@ class LineSink(PrintedSink):
 
 
 class TimedFrames(ABC):
-    """Reads raw frames of one size from a pipe and joins them to the times that come through another.
+    """Reads frames of one size from a pipe and joins them to the times that come through another.
 
     Args:
         path: For messages.
-        shape: Of a frame, uint8.
         limits: A frame later than `media_s`, or one marked as more than `frames`, raises LimitError.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits) -> None:
         self.times = LineSink()
         self._path = path
-        self._shape = shape
         self._limits = limits
         self._waiting: deque[NDArray[np.uint8]] = deque()
-        self._frame = _pages(shape)
-        self._filled = 0
         self._last_s = -1.0
+
+    def _begin(self, shape: tuple[int, ...]) -> None:
+        """Frames of this shape will come, uint8."""
+        self._shape = shape
+        self._frame = pages_of(shape)
+        self._filled = 0
 
     def read(self, fd: int) -> bool:
         """Read once into the frame that is being filled; False at the end."""
@@ -129,7 +132,7 @@ class TimedFrames(ABC):
         self._filled += count
         if self._filled == self._frame.nbytes:
             self._waiting.append(self._frame)
-            self._frame, self._filled = _pages(self._shape), 0
+            self._begin(self._shape)
         self._join()
         return bool(count)
 
@@ -174,7 +177,8 @@ class FrameSink(TimedFrames):
     def __init__(
         self, path: Path, *, size: int, step_s: float, capacity: int, limits: Limits
     ) -> None:
-        super().__init__(path, (size, size, 3), limits)
+        super().__init__(path, limits)
+        self._begin((size, size, 3))
         self.step_s = step_s
         self._capacity = capacity
         self._kept: list[tuple[float, NDArray[np.uint8]]] = []
@@ -213,12 +217,13 @@ class FrameSink(TimedFrames):
         self._kept = kept
 
 
-def _pages(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Memory that goes back to the system as soon as the frame is let go.
+def pages_of(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Memory that goes back to the system as soon as the frames in it are let go.
 
-    That of malloc stays with the process, so that clips, which are copies, would come on top of all frames.
+    That of malloc stays with the process, so that clips, which are copies, would come on top of all frames. All of it
+    is going to be written: to be given it at once (Linux) takes half as long as a page at a time.
     """
-    pages = mmap.mmap(-1, math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages = mmap.mmap(-1, math.prod(shape), flags=_PAGE_FLAGS)
     return np.frombuffer(pages, dtype=np.uint8).reshape(shape)
 
 

@@ -16,7 +16,7 @@ from stages.decode._damage import damage, refuse
 from stages.decode._fflog import MediaInfo, media_info
 from stages.decode._scenes import LEAST_SCORE, SCORE_KEY, ScoreSink
 from stages.decode._screens import SCREEN_PX, SCREEN_STEP_S, ScreenSink
-from stages.decode._sinks import FRAMES_OVER, FrameSink, SoundSink, check_length
+from stages.decode._sinks import FRAMES_OVER, FrameSink, SoundSink, check_length, pages_of
 from stages.decode._tracks import SOUND_FORMAT, Tracks, read_tracks
 from stages.decode.audio import decode_audio, keeps_samples, sound_content
 
@@ -202,7 +202,7 @@ def _model_output(
 
 
 def _screen_output(scored: Any, urls: Sequence[str]) -> Any:
-    """Frames to read, padded to a square: raw video has one size, whatever the file does in its middle."""
+    """Frames to read, in the size of the first one, whatever the file does in its middle (``-autoscale``)."""
     times_url, frames_url = urls
     shrink = f"min(1,{SCREEN_PX}/max(iw*sar,ih))"
     frames = (
@@ -210,11 +210,8 @@ def _screen_output(scored: Any, urls: Sequence[str]) -> Any:
         .filter("metadata", mode="print", file=times_url, direct=1)
         .filter("scale", f"max(1,trunc(iw*sar*{shrink}))", f"max(1,trunc(ih*{shrink}))")
         .filter("format", "gray")
-        .filter("pad", SCREEN_PX, SCREEN_PX)
     )
-    return ffmpeg.output(
-        frames, frames_url, format="rawvideo", vcodec="rawvideo", fps_mode="passthrough"
-    )
+    return ffmpeg.output(frames, frames_url, format="yuv4mpegpipe", fps_mode="passthrough")
 
 
 def _described(
@@ -260,7 +257,8 @@ class _Choice:
     def clip(self, span_s: tuple[float, float], count: int) -> ClipContent:
         """Frames of one span."""
         indices = pick(self._times_s, span_s, count, self._step_s)
-        self.arrays.append(np.stack([self._pictures[i] for i in indices]))
+        frames = [self._pictures[i] for i in indices]
+        self.arrays.append(np.stack(frames, out=pages_of((len(frames), *frames[0].shape))))
         times_s = tuple(round(float(self._times_s[i]), 3) for i in indices)
         return ClipContent(span_s[0], span_s[1], times_s, len(self.arrays) - 1)
 

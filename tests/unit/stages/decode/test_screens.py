@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from schemas.config import Limits, Recognition
-from stages.decode._screens import SCREEN_PX, ScreenSink
+from schemas.errors import CorruptError
+from stages.decode._screens import ScreenSink
 from stages.decode.options import DecodeOptions
 from stages.decode.video import decode_video
 from stages.recognise.options import RecogniseOptions
@@ -22,6 +23,7 @@ from tests.unit.stages.decode.media import lavfi, make
 
 if TYPE_CHECKING:
     from schemas.content import Content, VideoContent
+    from stages.decode._sinks import LineSink
 
 SILENT = DecodeOptions(frame_size=32, recognition=Recognition(speech=False, sound_tags=False))
 
@@ -97,8 +99,9 @@ def test_a_change_of_size_in_the_middle(tmp_path: Path) -> None:
     ]
     path = tmp_path / "v.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    _, _, pictures = decode(path, "video/mp2t")
-    assert {picture.shape for picture in pictures} == {(248, 328, 1), (128, 168, 1)}
+    _, video, pictures = decode(path, "video/mp2t")
+    assert {picture.shape for picture in pictures} == {(248, 328, 1)}
+    assert [screen.start_s for screen in video.screens if screen.start_s > 3]
 
 
 @pytest.mark.slow
@@ -117,23 +120,32 @@ def test_what_is_on_the_screen_is_read_once(tmp_path: Path) -> None:
     assert len(left) == 1 + len(read.video.clips)
 
 
+def give(sink: ScreenSink | LineSink, data: bytes) -> None:
+    out, into = os.pipe()
+    os.write(into, data)
+    os.close(into)
+    os.set_blocking(out, False)
+    while sink.read(out):
+        pass
+    os.close(out)
+
+
 def fill(sink: ScreenSink, times_s: list[float], *, changing: bool) -> None:
+    header = b"YUV4MPEG2 W40 H40 F1:2 Ip A1:1 Cmono XCOLORRANGE=FULL\n"
+    give(sink, header[:20])  # it may come in pieces
+    give(sink, header[20:])
     for i, time_s in enumerate(times_s):
-        frame = np.zeros((SCREEN_PX, SCREEN_PX), np.uint8)
-        frame[:40, :40] = 100 + (i % 2 * 100 if changing else 0)
+        frame = np.full((40, 40), 100 + (i % 2 * 100 if changing else 0), np.uint8)
         frame[:20, :20] = 30
-        out, into = os.pipe()
-        os.write(into, f"frame:0 pts:0 pts_time:{time_s!r}\n".encode())
-        os.close(into)
-        sink.times.read(out)
-        os.close(out)
-        data = memoryview(frame).cast("B")
-        for start in range(0, len(data), 1 << 16):
-            out, into = os.pipe()
-            os.write(into, data[start : start + (1 << 16)])
-            os.close(into)
-            sink.read(out)
-            os.close(out)
+        give(sink.times, f"frame:0 pts:0 pts_time:{time_s!r}\n".encode())
+        data = b"FRAME\n" + frame.tobytes()
+        for start in range(0, len(data), 1 << 10):
+            give(sink, data[start : start + (1 << 10)])
+
+
+def test_a_picture_without_a_size_is_an_error() -> None:
+    with pytest.raises(CorruptError, match="did not tell the size"):
+        give(ScreenSink(Path("v"), Limits(), 1 << 20), b"\0" * 2000)
 
 
 @given(st.lists(st.floats(2, 9), min_size=1, max_size=12), st.integers(1, 6), st.booleans())
