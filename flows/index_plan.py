@@ -54,12 +54,14 @@ class PlannedLake:
         serve_memory_bytes: To serve all of it; 0: no limit.
         indexes: Of vectors.
         inverted: Of words and sparse vectors, which stand beside them.
+        others: Keys of the spaces that the lake has vectors in and that are not planned here.
     """
 
     lake: str
     serve_memory_bytes: int
     indexes: tuple[PlannedIndex, ...]
     inverted: tuple[PlannedInverted, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -85,6 +87,8 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     builder = SnapshotBuilder(
         lake, _no_session, (*wanted, *beside), config.indexing, workers, before
     )
+    counted = lake.view().vector_counts().items()
+    filled = {label.partition(" @ ")[2] for label, rows in counted if rows}
     spaces = {space.key: space for space in builder.spaces}
     planned = []
     for label, rows in sorted(builder.vectors.items()):
@@ -97,7 +101,8 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
         foreseen = Foreseen("anew", error) if error else builder.foresee(*place)
         planned.append(PlannedIndex(name, space.name, rows, space.dim, found, foreseen, error))
     limit_bytes = config.indexing.serve_memory_bytes
-    return PlannedLake(lake.url, limit_bytes, tuple(planned), builder.inverted)
+    others = tuple(sorted(filled - spaces.keys()))
+    return PlannedLake(lake.url, limit_bytes, tuple(planned), builder.inverted, others)
 
 
 def _unsaid(note: str) -> None:

@@ -28,10 +28,7 @@ def show_plans(planned: PlannedLake) -> None:
     """One row for each index; below it why, what else there was, and what comes next where it does not hold."""
     console = Console()
     if not planned.indexes:
-        _say(
-            console,
-            f"{planned.lake} has no vectors yet: gristmill ingest SRC --lake {planned.lake}",
-        )
+        _say(console, _nothing_to_plan(planned))
         return
     table = _table(
         f"Plan for {planned.lake}",
@@ -93,6 +90,15 @@ def show_tuned(found: TunedSnapshot) -> None:
 def parameters_told(family: str, parameters: Mapping[str, int]) -> str:
     """``ivf_sq8 nlist=2048``."""
     return " ".join([family, *(f"{name}={value}" for name, value in sorted(parameters.items()))])
+
+
+def _nothing_to_plan(planned: PlannedLake) -> str:
+    if not planned.others:
+        return f"{planned.lake} has no vectors yet: gristmill ingest SRC --lake {planned.lake}"
+    return (
+        f"{planned.lake} has no vectors in the spaces of this configuration, only in {', '.join(planned.others)}:"
+        f" gristmill reindex --space NAME --lake {planned.lake} embeds what it has in another space"
+    )
 
 
 def _change(foreseen: Foreseen) -> str:

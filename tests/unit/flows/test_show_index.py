@@ -105,6 +105,8 @@ def test_what_becomes_of_published_indices_is_told(capsys: pytest.CaptureFixture
 
 
 def test_an_empty_lake_says_what_to_do(capsys: pytest.CaptureFixture[str]):
+    show_plans(PlannedLake("lake", 0, (), others=("mean-123",)))
+    assert "only in mean-123: gristmill reindex --space NAME" in capsys.readouterr().out
     show_plans(PlannedLake("lake", 0, ()))
     assert "no vectors yet: gristmill ingest SRC --lake lake" in capsys.readouterr().out
 
