@@ -157,8 +157,11 @@ def _payload_bytes(payloads: Payloads, spaces: Sequence[SpaceContract], new: set
 
 
 def _rate(runs: Sequence[Mapping[str, Any]], space: str) -> Rate | None:
-    """Of the last run that embedded in this space alone, or else of the last one that embedded."""
-    measured: list[tuple[bool, Rate]] = []
+    """Of the last run that embedded in this space alone, or else of the last one that embedded.
+
+    One that was ended before its time counts only if there is no other: what it had in hand is in its seconds.
+    """
+    measured: list[tuple[tuple[bool, bool], Rate]] = []
     for run in runs:
         balance = json.loads(run["balance"])
         embed = balance["stages"].get("embed", {"items": 0})
@@ -167,10 +170,9 @@ def _rate(runs: Sequence[Mapping[str, Any]], space: str) -> Rate | None:
             alone = {label.rpartition(" @ ")[2] for label in balance["vectors"]} == {space}
             decode_s = decode["seconds"] / decode["items"] if decode["items"] else 0.0
             rate = Rate(run["run_id"], embed["seconds"] / embed["items"], decode_s)
-            measured.append((alone, rate))
-    fitting = [rate for alone, rate in measured if alone]
-    known = fitting or [rate for _, rate in measured]
-    return known[-1] if known else None
+            measured.append(((run["succeeded"], alone), rate))
+    best = max((fits for fits, _ in measured), default=None)
+    return next((rate for fits, rate in reversed(measured) if fits == best), None)
 
 
 def _seconds(rate: Rate | None, calls: int | None, decode: int, config: Config) -> float | None:

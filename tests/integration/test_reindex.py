@@ -1,11 +1,14 @@
 """Reindexing: units that are there in another space, beside the others, without listing or decoding."""
 
+import json
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows import wiring
 from flows.maintain import collect
 from flows.manifests import read_manifest
 from flows.reindex import Reindexing
@@ -150,6 +153,37 @@ def test_dry_run_says_what_then_happens(tmp_path):
         assert cost.units == sum(balance.vectors.values()) + sum(balance.reused.values())
         again = foresee(mill.lake.url, mill.config, what)
         assert (again.embed, again.decode, again.units, again.unchanged) == (0, 0, 0, cost.files)
+
+
+def test_a_run_that_was_ended_measures_only_where_no_other_does(tmp_path):
+    mill = filled(tmp_path)
+    what = Reindexing(TEXT, publish=False)
+    for number, (run_id, succeeded, seconds) in enumerate(
+        [("ended-first", False, 900.0), ("whole", True, 10.0), ("ended-later", False, 700.0)]
+    ):
+        record(mill, run_id, number, succeeded=succeeded, seconds=seconds)
+        cost = foresee(mill.lake.url, mill.config, what)
+        assert cost.measured_by == ("ended-first" if number == 0 else "whole")
+    _, embedders = wiring.embedding_gpus(mill.config)
+    assert cost.seconds == pytest.approx(cost.calls * 0.1 / embedders)
+
+
+def record(mill: Mill, run_id: str, minute: int, *, succeeded: bool, seconds: float) -> None:
+    """A run that embedded 100 texts in so many seconds."""
+    stages = {"embed": {"items": 100, "seconds": seconds}}
+    balance = {"stages": stages, "vectors": {"text/paragraph @ minilm": 100}}
+    at = datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
+    mill.lake.record_run(
+        {
+            "run_id": run_id,
+            "command": "ingest",
+            "started_at": at,
+            "finished_at": at,
+            "succeeded": succeeded,
+            "config": "{}",
+            "balance": json.dumps(balance),
+        }
+    )
 
 
 def test_pixels_that_are_not_kept_are_decoded_again_and_units_stay(tmp_path):
