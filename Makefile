@@ -91,8 +91,8 @@ bench-index: $(SETUP)  ## autofaiss and us on the same million vectors at the sa
 bench-scale: $(SETUP)  ## what a vector costs from 1 to 10 million rows, into docs/scale.md (hours)
 	@$(BIN)/python -m benchmarks.scale .gristmill/bench-scale --write
 
-bench-embed: $(SETUP)  ## an encoder beside its bare model: make bench-embed CORPUS=dir
-	@$(BIN)/python -m benchmarks.embed "$(or $(CORPUS),samples/corpus)"
+bench-embed: $(SETUP)  ## an encoder beside its bare model, on docs/ or CORPUS=dir (10 minutes)
+	@$(BIN)/python -m benchmarks.embed "$(or $(CORPUS),docs)"
 
 clean:  ## remove .venv, the sample lake and caches
 	@rm -rf .venv .gristmill build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
