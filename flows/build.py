@@ -181,8 +181,17 @@ class SnapshotBuilder:
     def vectors(self) -> dict[str, int]:
         """Live vectors of each index, by ``partition @ space key``; indices without any are left out."""
         wanted = {f"{partition} @ {space.key}" for partition, space in self.places()}
-        counted = self._view.vector_counts().items()
-        return {name: rows for name, rows in counted if rows and name in wanted}
+        return {name: rows for name, rows in self._counted.items() if rows and name in wanted}
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """Keys of the spaces that the lake has vectors in and that nothing is built in."""
+        filled = {_key_of(name) for name, rows in self._counted.items() if rows}
+        return tuple(sorted(filled - {space.key for space in self.spaces}))
+
+    @cached_property
+    def _counted(self) -> dict[str, int]:
+        return self._view.vector_counts()
 
     @cached_property
     def budgets(self) -> dict[str, int]:

@@ -87,8 +87,6 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
     builder = SnapshotBuilder(
         lake, _no_session, (*wanted, *beside), config.indexing, workers, before
     )
-    counted = lake.view().vector_counts().items()
-    filled = {label.partition(" @ ")[2] for label, rows in counted if rows}
     spaces = {space.key: space for space in builder.spaces}
     planned = []
     for label, rows in sorted(builder.vectors.items()):
@@ -101,8 +99,7 @@ def plan_lake(lake_url: str, config: Config) -> PlannedLake:
         foreseen = Foreseen("anew", error) if error else builder.foresee(*place)
         planned.append(PlannedIndex(name, space.name, rows, space.dim, found, foreseen, error))
     limit_bytes = config.indexing.serve_memory_bytes
-    others = tuple(sorted(filled - spaces.keys()))
-    return PlannedLake(lake.url, limit_bytes, tuple(planned), builder.inverted, others)
+    return PlannedLake(lake.url, limit_bytes, tuple(planned), builder.inverted, builder.others)
 
 
 def _unsaid(note: str) -> None:

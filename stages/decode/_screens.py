@@ -28,7 +28,7 @@ _FLAT_LEVELS: Final = 16  # what differs by less in all of a frame is noise
 _MARGIN_PX: Final = 8
 _MARGIN_LEVEL: Final = 16  # nearly black
 # https://wiki.multimedia.cx/index.php/YUV4MPEG2
-_HEADER: Final = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) [^\n]*Cmono\b")
+_HEADER: Final = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) [^\n]*Cmono\b[^\n]*\n")
 _LONGEST_HEADER: Final = 1000
 _FRAME: Final = b"FRAME\n"
 
@@ -65,24 +65,19 @@ class ScreenSink(TimedFrames):
     def _read_header(self, fd: int) -> bool:
         """Up to the end of the first line, byte by byte: what follows belongs to a frame."""
         try:
-            while not self._header.endswith(b"\n"):
+            while not self._header.endswith(b"\n") and len(self._header) <= _LONGEST_HEADER:
                 byte = os.read(fd, 1)
                 self._header += byte
                 if not byte:
                     return False  # no frame came
-                if len(self._header) > _LONGEST_HEADER:
-                    raise self._untold()
         except BlockingIOError:
             return True
         told = _HEADER.match(self._header)
         if told is None:
-            raise self._untold()
+            raise CorruptError(f"{self._path}: ffmpeg did not tell the size of its pictures")
         self._size = (int(told[2]), int(told[1]))
         self._begin((len(_FRAME) + math.prod(self._size),))
         return True
-
-    def _untold(self) -> CorruptError:
-        return CorruptError(f"{self._path}: ffmpeg did not tell the size of its pictures")
 
     def screens(self, end_s: float) -> list[tuple[float, float, NDArray[np.uint8]]]:
         """(start_s, end_s, grey picture, uint8 [H, W]) in order; given away once, at the end.
